@@ -1,0 +1,28 @@
+# The two commands of the README: `make demo` and `make test`. Each sets up a venv of its own.
+PYTHON ?= python3.11
+DEMO_OUT ?= out/demo
+
+.PHONY: demo test lint bench clean
+
+.venv-demo/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-demo
+	.venv-demo/bin/python -m pip install --quiet --disable-pip-version-check .
+	touch $@
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[train,bench,dev]'
+	touch $@
+
+demo: .venv-demo/ready            ## the main job on examples/, base install without torch
+	.venv-demo/bin/python examples/demo.py --out $(DEMO_OUT)
+
+test: .venv/ready                 ## all tests
+	.venv/bin/python -m pytest
+
+lint: .venv/ready                 ## style and layers
+	.venv/bin/ruff check .
+	.venv/bin/lint-imports
+
+clean:
+	rm -rf .venv .venv-demo out build dist *.egg-info

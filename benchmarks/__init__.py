@@ -1,0 +1,1 @@
+"""What tcmstruct is measured against, and on which machine. Run from the repository: `python -m benchmarks.accuracy`."""

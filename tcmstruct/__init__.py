@@ -1,0 +1,17 @@
+"""tcmstruct: free-text TCM records and tongue photographs → data with evidence. Not a diagnostic device."""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["Record", "StructuredRecord", "Structurer", "structure"]
+
+_HOMES = {"structure": "tcmstruct.pipeline", "Structurer": "tcmstruct.pipeline",
+          "Record": "tcmstruct.record", "StructuredRecord": "tcmstruct.record"}
+
+
+def __getattr__(name: str) -> Any:
+    # loaded on first use: `tcmstruct --help` need not wait for the model runtime
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'tcmstruct' has no attribute {name!r}")

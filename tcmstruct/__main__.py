@@ -1,0 +1,6 @@
+"""`python -m tcmstruct`."""
+
+from tcmstruct.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""A chunk of records through the structurer: one bad record costs itself, never its neighbours.
+
+What comes back is small and ready to write (JSON lines, counts), so that it travels cheaply between processes.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import orjson
+
+from tcmstruct.emr.rows import Reject
+from tcmstruct.errors import RecordRejected, TcmstructError
+from tcmstruct.record import Record, StructuredRecord
+
+StructureMany = Callable[[Sequence[Record]], Sequence[StructuredRecord]]
+"""Records in, one result for each, in order. May raise `RecordRejected` for a record it cannot use."""
+
+BATCH_CODES: dict[str, str] = {
+    "structuring_failed": "the program failed on this record; the reason names the kind and place of the fault",
+    "out_of_memory": "the record did not fit into memory even alone",
+    "result_invalid": "an offset of the result does not point at its evidence in the text",
+}
+"""Codes that the batch gives a record that was read well (docs/formats.md)."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class ChunkResult:
+    """What became of a chunk.
+
+    Attributes:
+        lines: the JSON lines of its structured records, in order.
+        rejects: in order.
+        ok, warned: structured records without and with warnings.
+        warnings: how often each warning occurs.
+        fields: how many records have a value of each field, in order of first appearance.
+        extra: names of extra columns, in order of first appearance.
+        review: values marked for review.
+    """
+
+    lines: bytes = b""
+    rejects: list[Reject] = field(default_factory=list)
+    ok: int = 0
+    warned: int = 0
+    warnings: Counter[str] = field(default_factory=Counter)
+    fields: Counter[str] = field(default_factory=Counter)
+    extra: dict[str, None] = field(default_factory=dict)
+    review: int = 0
+
+
+def chunked(items: Iterable[T], first: int, size: int) -> Iterator[list[T]]:
+    """Lists of up to `size` items, the first of up to `first`: something is ready soon, then batches are full."""
+    source = iter(items)
+    take = min(first, size)
+    while chunk := list(islice(source, take)):
+        yield chunk
+        take = size
+
+
+def structure_chunk(structure_many: StructureMany, items: Sequence[Record | Reject]) -> ChunkResult:
+    """Structures the records of a chunk; rejects that the reader made pass through in their places.
+
+    Raises:
+        TcmstructError: the structurer itself is unusable (a model file, the schema); not a fault of a record.
+    """
+    result = ChunkResult()
+    outcomes = iter(_structure(structure_many, [item for item in items if isinstance(item, Record)]))
+    lines = []
+    for item in items:
+        outcome = next(outcomes) if isinstance(item, Record) else item
+        if isinstance(outcome, Reject):
+            result.rejects.append(outcome)
+            continue
+        structured, line = outcome
+        lines.append(line)
+        if structured.warnings:
+            result.warned += 1
+            result.warnings.update(structured.warnings)
+        else:
+            result.ok += 1
+        result.fields.update(structured.fields.keys())
+        result.extra.update(dict.fromkeys(structured.extra))
+        result.review += sum(value.review for value in structured.fields.values())
+    result.lines = b"".join(lines)
+    return result
+
+
+def _structure(structure_many: StructureMany, records: Sequence[Record],
+               ) -> list[tuple[StructuredRecord, bytes] | Reject]:
+    """One outcome per record. Where the whole fails it is halved until the record at fault stands alone."""
+    if not records:
+        return []
+    try:
+        results = structure_many(records)
+        if [r.id for r in results] != [r.id for r in records]:
+            raise AssertionError("the structurer must answer each record in its place")
+        return [_finished(record, result) for record, result in zip(records, results, strict=True)]
+    except TcmstructError as error:
+        if not isinstance(error, RecordRejected):
+            raise
+        rejected = (error.code, error.what)
+    except MemoryError:
+        rejected = ("out_of_memory", BATCH_CODES["out_of_memory"])
+    except Exception as error:  # whatever it is: the batch goes on without this record, and says where it failed
+        rejected = ("structuring_failed", fault_place(error))
+    if len(records) == 1:
+        return [Reject(*rejected, records[0].where, records[0].id)]
+    middle = len(records) // 2
+    return _structure(structure_many, records[:middle]) + _structure(structure_many, records[middle:])
+
+
+def _finished(record: Record, result: StructuredRecord) -> tuple[StructuredRecord, bytes] | Reject:
+    """The result with what the reader knew, checked against the text, and its line."""
+    text, length = record.text, len(record.text)
+    true = (result.text == text
+            and all(text[f.start : f.end] == f.evidence for f in result.fields.values() if f.source != "image")
+            and all(0 <= m.start < m.end <= length for m in result.entities))
+    if not true:
+        return Reject("result_invalid", BATCH_CODES["result_invalid"], record.where, record.id)
+    result.warnings = (*getattr(record, "warnings", ()), *result.warnings)
+    result.extra = result.extra or record.extra
+    result.dept = result.dept or record.dept
+    return result, dump_line(result.to_dict())
+
+
+def dump_line(value: object) -> bytes:
+    """One JSON line, keys in their given order: the same value gives the same bytes."""
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def fault_place(error: BaseException) -> str:
+    """Kind and place of an unexpected fault; its message may hold record text and stays out."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"

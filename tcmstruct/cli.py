@@ -1,0 +1,210 @@
+"""The command line. Data goes to stdout, everything else to stderr.
+
+Exit codes: 0 fine · 1 failure · 2 usage · 3 finished with rejects · 4 input refused · 130 interrupted.
+Each command is one typed function of `tcmstruct.recipes`, loaded when it is called.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tcmstruct.errors import TcmstructError, UsageError
+
+app = typer.Typer(
+    name="tcmstruct", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="中医病历结构化：自由文本 → 带原文依据的字段。Free-text TCM records → fields with evidence. "
+         "Not a diagnostic device. 不用于诊断。",
+)
+
+Schema = Annotated[list[str] | None, typer.Option(
+    "--schema", metavar="PACK|FILE", help="字段包名或 TOML 文件，可重复。Shipped pack or TOML file, repeatable.")]
+Model = Annotated[Path | None, typer.Option("--model", metavar="DIR", help="模型文件夹。Model folder.")]
+Encoding = Annotated[str | None, typer.Option(
+    "--encoding", metavar="NAME", help="文本编码，如 gb18030；缺省自动识别。Text encoding; found by itself.")]
+Mapping = Annotated[list[str] | None, typer.Option(
+    "--map", metavar="列=字段",
+    help="列的用途：id text dept image extra ignore；列可写成 #序号。Role of a column, by name or #number.")]
+
+
+@app.command()
+def structure(
+    text: Annotated[str, typer.Argument(metavar="TEXT|FILE|-", help="病历文本、文本文件，或 - 表示标准输入。")],
+    tongue: Annotated[Path | None, typer.Option(
+        "--tongue", metavar="IMG", help="舌象照片（本版暂不读取）。Not read yet.")] = None,
+    schema: Schema = None,
+    model: Model = None,
+    encoding: Encoding = None,
+) -> None:
+    """结构化一份病历，JSON 输出到标准输出。One record as JSON."""
+    from tcmstruct.recipes.structure_one import print_json, structure_one
+
+    print_json(structure_one(text, schema=schema or ("all",), model=model, tongue=tongue, encoding=encoding))
+
+
+@app.command()
+def convert(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT…", help="CSV、TSV、XLSX、JSONL 文件。")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="结果文件夹。Folder of the result.")],
+    map: Mapping = None,
+    formats: Annotated[str, typer.Option("--format", metavar="LIST", help="jsonl,xlsx,csv")] = "jsonl,xlsx,csv",
+    schema: Schema = None,
+    model: Model = None,
+    encoding: Encoding = None,
+    memory_limit: Annotated[str | None, typer.Option(
+        "--memory-limit", metavar="SIZE", help="内存上限，如 1GB。Memory of all processes together.")] = None,
+    workers: Annotated[int | None, typer.Option(
+        "--workers", min=1, metavar="N", help="进程数；缺省按核数与内存。Processes; by cores and memory.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="替换 OUT 中已有的结果。Replace an earlier result.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="不生成 report.html。Leave report.html out.")] = False,
+) -> None:
+    """批量结构化文件中的病历，写入文件夹。Files of records → a folder of tables."""
+    from tcmstruct.batch.resources import parse_bytes
+    from tcmstruct.recipes.convert import convert as run
+
+    summary = run(
+        inputs, out, mapping=map or (), encoding=encoding, schema=schema or ("all",), model=model, workers=workers,
+        formats=[name for name in (part.strip() for part in formats.split(",")) if name],
+        memory_limit_bytes=parse_bytes(memory_limit) if memory_limit else None, fresh=fresh, report=not no_report)
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command()
+def evaluate(
+    gold: Annotated[Path, typer.Argument(metavar="GOLD", help="金标准 JSONL。Gold file.")],
+    pred: Annotated[Path, typer.Argument(metavar="PRED", help="结果文件夹或 JSONL。Predictions.")],
+    json_out: Annotated[bool, typer.Option("--json", help="输出 JSON。Print JSON.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="F", help="写出网页。Write a page.")] = None,
+    against: Annotated[Path | None, typer.Option(
+        "--against", metavar="PRED2", help="第二个系统，做配对比较。A second system, for the paired difference.")] = None,
+    train: Annotated[Path | None, typer.Option(
+        "--train", metavar="FILE", help="训练集，区分见过与未见的提及。For seen and unseen mentions.")] = None,
+    errors: Annotated[Path | None, typer.Option(
+        "--errors", metavar="F", help="逐条错误（含病历文字）。Every error; holds record text.")] = None,
+    context: Annotated[int, typer.Option("--context", min=0, help="错误两侧字数。Characters around an error.")] = 20,
+    raw_types: Annotated[bool, typer.Option("--raw-types", help="类型不做映射。Compare types as they are.")] = False,
+    count_all: Annotated[bool, typer.Option("--count-all", help="也计金标准未出现的类型与字段。Count what gold never holds.")] = False,
+    min_gold: Annotated[int, typer.Option("--min-gold", min=1, help="宏平均所需金标准数。Values a field needs for macro.")] = 5,
+    n_boot: Annotated[int, typer.Option("--n-boot", min=0, help="重抽样次数。Bootstrap draws.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="随机种子。Seed.")] = 0,
+) -> None:
+    """用金标准评价结果。Score predictions against gold."""
+    from tcmstruct.recipes.evaluate import evaluate_files
+
+    evaluate_files(gold, pred, json_out=json_out, html=html, against=against, train=train, errors=errors, context=context,
+                   raw_types=raw_types, count_all=count_all, min_gold=min_gold, n_boot=n_boot, seed=seed)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV、TSV、XLSX 或 JSONL。")],
+    map: Mapping = None,
+    encoding: Encoding = None,
+    json_out: Annotated[bool, typer.Option("--json", help="输出 JSON。Print JSON.")] = False,
+) -> None:
+    """查看文件将如何读取（不显示内容）。How a file would be read, without its content."""
+    import json
+
+    from tcmstruct.recipes.inspect_file import as_text, inspect_file
+
+    found = inspect_file(file, mapping=map or (), encoding=encoding)
+    _print(json.dumps(found, ensure_ascii=False, indent=2) if json_out else as_text(found))
+
+
+@app.command()
+def view(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="convert 的结果文件夹或 JSONL。Result of convert.")],
+    html: Annotated[Path, typer.Option("-o", "--out", metavar="F.html", help="要写出的网页。Page to write.")],
+    limit: Annotated[int, typer.Option("--limit", min=1, help="最多显示的病历数。Most records on the page.")] = 200,
+    ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="只显示这些病历。Only these.")] = None,
+) -> None:
+    """生成逐份阅读的网页（含病历文字）。A page to read records beside their fields."""
+    from tcmstruct.recipes.view import view as run
+
+    print(f"page written to {run(out, html, limit, ids)}", file=sys.stderr)
+
+
+@app.command()
+def doctor(model: Model = None) -> None:
+    """检查安装是否完好。Check the installation, one verdict a line."""
+    from tcmstruct.recipes.doctor import doctor as run
+
+    findings = run(model)
+    _print("\n".join(map(str, findings)))
+    raise typer.Exit(1 if any(finding.state == "broken" for finding in findings) else 0)
+
+
+@app.command()
+def version() -> None:
+    """显示版本。Show the version."""
+    from tcmstruct.batch.run import tool_version
+
+    _print(tool_version())
+
+
+def _print(text: str) -> None:
+    """Data on stdout, in UTF-8 whatever the terminal's own encoding."""
+    sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+_INTERRUPTED = "interrupted; nothing was left half-written"
+
+
+def main() -> None:
+    """Entry point: runs a command and turns what went wrong into one line and an exit code."""
+    raise SystemExit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs the command line and returns its exit code; nothing that it prints about a failure holds record text."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        code = app(args=arguments, standalone_mode=False) or 0
+        return _fail(_INTERRUPTED, code) if code == 130 else code  # typer turns Ctrl-C into this code by itself
+    except typer.Exit as error:
+        return error.exit_code
+    except UsageError as error:
+        return _fail(f"usage: {error}", error.exit_code)
+    except TcmstructError as error:
+        return _fail(f"error: {error}", error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(_INTERRUPTED, 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing stdout does not fail again
+        return 1
+    except MemoryError:
+        return _fail("error: out of memory → give a --memory-limit, fewer --workers", 1)
+    except OSError as error:
+        return _fail(f"error: {error.strerror or type(error).__name__}", 1)
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "show"):  # what the option parser says of its own
+            if arguments[:1] == ["structure"]:  # its message would repeat words of the record
+                return _fail("usage: structure takes one TEXT, FILE or - → put quotes around a text, and -- before one "
+                             "that begins with a dash", int(error.exit_code))
+            error.show()
+            return int(error.exit_code)
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return _fail(f"error: {type(error).__name__} in {Path(frame.filename).name}:{frame.lineno} → please report this "
+                     "line; it holds no record text", 1)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _fail(message: str, code: int) -> int:
+    print(" ".join(message.splitlines()), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

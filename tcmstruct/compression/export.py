@@ -1,0 +1,110 @@
+"""Torch checkpoint → shipped model folder: ONNX graph, character table, lexicon, card, manifest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from tcmstruct.model.checkpoint import load_tagger
+from tcmstruct.model.tagger import CharTagger
+from tcmstruct.runtime.model_folder import write_manifest
+from tcmstruct.text.characters import CharacterTable
+from tcmstruct.text.lexicon import Lexicon
+
+
+class Exported(nn.Module):
+    """What the ONNX graph computes: ids (B, T) int32, lexicon (B, T, F) uint8 → scores (B, T, all tags + statuses).
+
+    A model without a lexicon channel has no second input.
+    """
+
+    def __init__(self, model: CharTagger, readouts: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.names = model, list(readouts)
+        parts = [model.readouts[n] for n in self.names] + [model.status]
+        self.head = nn.Linear(model.config.encoder.hidden, sum(p.out_features for p in parts))
+        self.head.weight.data = torch.cat([p.weight.data for p in parts])
+        self.head.bias.data = torch.cat([p.bias.data for p in parts])
+
+    def forward(self, ids: Tensor, lexicon: Tensor | None = None) -> Tensor:
+        return self.head(self.model.encode(ids.long(), None if lexicon is None else lexicon.float()))
+
+
+def to_onnx(model: CharTagger, readouts: Sequence[str], path: Path, half_tables: bool = True) -> None:
+    """Writes the graph; `half_tables` stores the embedding tables in fp16 (rows are widened after the look-up)."""
+    module = Exported(model.eval(), readouts).eval()
+    ids = torch.randint(3, 100, (2, 64), dtype=torch.int32)
+    inputs = [ids]
+    if model.config.lexicon_features:
+        inputs.append(torch.zeros((2, 64, model.config.lexicon_features), dtype=torch.uint8))
+    batch, length = torch.export.Dim("B", min=1, max=4096), torch.export.Dim("T", min=2, max=8192)
+    if model.config.encoder.kind == "transformer":
+        length = torch.export.Dim("T", min=2, max=model.config.encoder.max_positions - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, tuple(inputs), str(path), dynamo=True, external_data=False, verbose=False,
+                          input_names=["ids", "lexicon"][: len(inputs)], output_names=["scores"],
+                          dynamic_shapes=tuple({0: batch, 1: length} for _ in inputs))
+    if half_tables:
+        graph = onnx.load(path)
+        _halve_tables(graph)
+        onnx.save(graph, path)
+
+
+def _halve_tables(model: onnx.ModelProto) -> None:
+    graph = model.graph
+    tables = {n.input[0] for n in graph.node if n.op_type == "Gather"}
+    halved = set()
+    for initializer in graph.initializer:
+        if initializer.name in tables and initializer.data_type == TensorProto.FLOAT and np.prod(initializer.dims) > 100_000:
+            half = numpy_helper.from_array(numpy_helper.to_array(initializer).astype(np.float16), initializer.name)
+            initializer.CopyFrom(half)
+            halved.add(initializer.name)
+    nodes = []
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type == "Gather" and node.input[0] in halved:
+            name = node.output[0]
+            node.output[0] = name + "_half"
+            nodes.append(helper.make_node("Cast", [name + "_half"], [name], to=TensorProto.FLOAT))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    del graph.value_info[:]
+
+
+def export(checkpoint: Path, out: Path, *, lexicon: Lexicon | None, card: dict[str, Any], readouts: Sequence[str] | None = None,
+           window_chars: int = 512, window_overlap_chars: int = 128) -> Path:
+    """Writes a model folder, replacing `out` as a whole.
+
+    Args:
+        checkpoint: folder of a trained tagger.
+        card: goes into `card.json` beside the readouts and window sizes (calibration, scores, data, licences, limits).
+    """
+    model = load_tagger(checkpoint).eval()
+    names = list(readouts or model.config.readouts)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=out.parent))
+    to_onnx(model, names, fresh / "model.onnx")
+    CharacterTable.load(checkpoint / "characters.txt").save(fresh / "characters.txt")
+    if lexicon is not None:
+        lexicon.save(fresh / "lexicon.txt")
+    content = {"format": 1, "readouts": {n: model.config.readouts[n] for n in names}, "window_chars": window_chars,
+               "window_overlap_chars": window_overlap_chars, **card}
+    (fresh / "card.json").write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_manifest(fresh)
+    fresh.chmod(0o755)
+    if out.exists():
+        shutil.rmtree(out)
+    fresh.rename(out)
+    return out

@@ -1,0 +1,185 @@
+"""Which column feeds which field of a Record: the alias table (`columns.toml`), `--map`, and the outcome."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from tcmstruct.errors import InputRefused, UsageError
+
+ROLES: tuple[str, ...] = ("id", "text", "dept", "image", "extra", "ignore")
+"""What a column can be. `--map 列=ignore` leaves a column out."""
+
+_DROPPED = re.compile(r"[\s\"'“”‘’()\[\]<>{}【】《》「」『』_\-—·•/\\.:：*]+")
+_LONGEST_LABEL = 24
+_SENTENCE_MARKS = frozenset("。；！？，、,;!?")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMap:
+    """The role of each column of a table.
+
+    Attributes:
+        names: the header, each name once (a repeated name gets "_2", an empty one "column 3").
+        id, dept, image: number of the column (from 0), or None.
+        text: columns whose texts make up the record, in file order.
+        extra: columns that go to Record.extra. The image column is among them: what a version of this
+            program does not read must not vanish.
+        ignored: columns that are left out.
+    """
+
+    names: tuple[str, ...]
+    text: tuple[int, ...]
+    id: int | None = None
+    dept: int | None = None
+    image: int | None = None
+    extra: tuple[int, ...] = ()
+    ignored: tuple[int, ...] = ()
+
+    def role(self, index: int) -> str:
+        """The role of a column, for people."""
+        for role in ("id", "dept", "image"):
+            if getattr(self, role) == index:
+                return role
+        return "text" if index in self.text else "ignore" if index in self.ignored else "extra"
+
+
+def normal_name(name: str) -> str:
+    """A column name as it is compared: NFKC, lower case, without blanks, quotes, brackets and joining marks."""
+    return _DROPPED.sub("", unicodedata.normalize("NFKC", name).lower())
+
+
+@cache
+def _table() -> Mapping[str, Any]:
+    return tomllib.loads(files("tcmstruct.emr").joinpath("columns.toml").read_text("utf-8"))
+
+
+@cache
+def aliases() -> Mapping[str, tuple[str, int]]:
+    """Normalised name → (field of Record, rank within the field)."""
+    out: dict[str, tuple[str, int]] = {}
+    for role, names in _table()["fields"].items():
+        for rank, name in enumerate(names):
+            out.setdefault(normal_name(name), (role, rank))
+    return out
+
+
+@cache
+def annotation_keys() -> frozenset[str]:
+    """Keys of a JSON line that hold what was found, not what was written."""
+    return frozenset(_table()["annotation"]["keys"])
+
+
+def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:
+    """`["病情=text", "#3=id"]` → {name or "#number": role}.
+
+    Raises:
+        UsageError: a pair without "=", or an unknown role.
+    """
+    out: dict[str, str] = {}
+    for pair in pairs:
+        name, mark, role = pair.rpartition("=")
+        if not mark or not name or role not in ROLES:
+            raise UsageError(f"--map takes 列=字段, with 字段 one of {', '.join(ROLES)}", code="map_invalid",
+                             hint="for example --map 病情描述=text --map '#1=id'")
+        out[name] = role
+    return out
+
+
+def unique_names(header: Sequence[str]) -> tuple[str, ...]:
+    """The header with every name present and different."""
+    out: dict[str, None] = {}
+    for number, name in enumerate(header, 1):
+        base = name.strip() or f"column {number}"
+        free, count = base, 1
+        while free in out:
+            count += 1
+            free = f"{base}_{count}"
+        out[free] = None
+    return tuple(out)
+
+
+def map_columns(header: Sequence[str], overrides: Mapping[str, str] | None = None,
+                ignored: frozenset[str] = frozenset()) -> ColumnMap:
+    """Gives each column its role by the alias table; `overrides` (see `parse_overrides`) go first.
+
+    An override `列=id` (dept, image) takes the role away from the column that the table would have chosen; an
+    override to text adds to the text columns.
+    """
+    names = unique_names(header)
+    wanted = dict(overrides or {})
+    roles: dict[int, str] = {}
+    ranked: dict[str, list[tuple[int, int]]] = {"id": [], "dept": [], "image": []}
+    for index, name in enumerate(names):
+        forced = wanted.get(f"#{index + 1}") or wanted.get(name) or wanted.get(header[index])
+        if forced:
+            roles[index] = forced
+            if forced in ranked:
+                ranked[forced].append((-1, index))
+            continue
+        if name in ignored:
+            roles[index] = "ignore"
+            continue
+        role, rank = aliases().get(normal_name(name), ("extra", 0))
+        roles[index] = role
+        if role in ranked:
+            ranked[role].append((rank, index))
+    single = {role: min(found)[1] if found else None for role, found in ranked.items()}
+    return ColumnMap(
+        names=names,
+        text=tuple(i for i, role in roles.items() if role == "text"),
+        extra=tuple(i for i, role in roles.items()
+                    if role in ("extra", "image") or (role in ranked and single[role] != i)),
+        ignored=tuple(i for i, role in roles.items() if role == "ignore"),
+        **single,
+    )
+
+
+def safe_label(name: str, number: int) -> str:
+    """A column name as a message may show it. A file without a header has record text in its first row, so a cell
+    that does not look like a label is shown by its place and length only."""
+    label = name.strip()
+    digits = sum(c.isdigit() for c in label)
+    is_label = (0 < len(label) <= _LONGEST_LABEL and label.isprintable() and digits * 2 < len(label)
+                and not _SENTENCE_MARKS.intersection(label))
+    return label if is_label else f"#{number} ({len(name)} characters)"
+
+
+def safe_labels(header: Sequence[str]) -> list[str]:
+    """`safe_label` of a whole header; where no name is known to the table and one cell is no label, the row is taken
+    for a record and every cell is shown by place and length only."""
+    labels = [safe_label(name, number) for number, name in enumerate(header, 1)]
+    known = any(normal_name(name) in aliases() for name in header)
+    if known or labels == [name.strip() for name in header]:
+        return labels
+    return [f"#{number} ({len(name)} characters)" for number, name in enumerate(header, 1)]
+
+
+def no_text_column(header: Sequence[str], where: str) -> InputRefused:
+    """The refusal of a table in which no column is known to hold record text."""
+    shown = safe_labels(header)
+    listed = ", ".join(shown[:40]) + (f", … ({len(shown)} in all)" if len(shown) > 40 else "")
+    return InputRefused(f"no column is known to hold the record text; columns found: {listed}", where=where,
+                        code="no_text_column",
+                        hint="name it with --map 列=text (or by its number: --map '#2=text'); "
+                             "the first line must be a header")
+
+
+def check_overrides(header: Sequence[str], overrides: Mapping[str, str], where: str) -> None:
+    """Refuses a --map whose column the file does not have.
+
+    Raises:
+        InputRefused: with the names that the file has.
+    """
+    names = {*header, *unique_names(header), *(f"#{n}" for n in range(1, len(header) + 1))}
+    missing = [name for name in overrides if name not in names]
+    if missing:
+        raise InputRefused(f"--map names {', '.join(missing)}, which the file does not have; columns found: "
+                           + ", ".join(safe_labels(header)), where=where, code="map_column_missing",
+                           hint="copy the name as it stands in the file, or give its number: --map '#2=text'")

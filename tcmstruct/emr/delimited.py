@@ -1,0 +1,117 @@
+"""CSV and TSV as rows, one at a time, with the rest of the file saved from a bad row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tcmstruct.emr.columns import map_columns
+from tcmstruct.emr.encoding import MARK_BAD_BYTES
+from tcmstruct.emr.rows import MAX_ROW_CHARS
+
+DELIMITERS: tuple[str, ...] = (",", "\t", ";", "|")
+"""Delimiters that are tried, the commonest first."""
+
+_SNIFF_ROWS = 20
+
+csv.field_size_limit(MAX_ROW_CHARS)  # the module's own limit, 131,072 characters, is below a long record
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row that could not be cut into cells; `code` is one of `rows.REJECT_CODES`."""
+
+    code: str
+    detail: str = ""
+
+
+class _RowTooLong(Exception):
+    pass
+
+
+class _Lines:
+    """Lines of a file with those of the unfinished row kept, so that a broken row can be gone back over."""
+
+    def __init__(self, file: io.TextIOBase) -> None:
+        self._file = file
+        self._again: list[str] = []
+        self.row: list[str] = []
+        self._row_chars = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.pop() if self._again else self._file.readline(MAX_ROW_CHARS + 1)
+        if not line:
+            raise StopIteration
+        self.row.append(line)
+        self._row_chars += len(line)
+        if self._row_chars > MAX_ROW_CHARS:
+            raise _RowTooLong
+        return line
+
+    def start_row(self) -> None:
+        self.row = []
+        self._row_chars = 0
+
+    def go_back(self) -> None:
+        """Gives up the first line of the unfinished row; its other lines are read again."""
+        first, *others = self.row
+        if len(first) > MAX_ROW_CHARS:
+            while first and not first.endswith(("\n", "\r")):
+                first = self._file.readline(MAX_ROW_CHARS)
+        self._again.extend(reversed(others))
+        self.start_row()
+
+
+def cut_rows(file: io.TextIOBase, delimiter: str) -> Iterator[list[str] | Fault]:
+    """Rows of delimited text (RFC 4180 quoting), blank lines as `[]`.
+
+    A quote that never closes would swallow the rest of the file: such a row becomes a `Fault`, and reading goes on
+    with the line after the one on which it began.
+    """
+    lines = _Lines(file)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        lines.start_row()
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except _RowTooLong:
+            fault = Fault("row_too_long" if len(lines.row) == 1 else "quote_unclosed")
+            lines.go_back()
+            yield fault
+        except csv.Error:
+            lines.go_back()
+            yield Fault("quote_unclosed")
+
+
+def open_text(raw: io.BufferedIOBase, encoding: str) -> io.TextIOWrapper:
+    """Decoded text with line ends as they are; undecodable bytes become marks (see `encoding.MARK_BAD_BYTES`)."""
+    return io.TextIOWrapper(raw, encoding, MARK_BAD_BYTES, newline="")
+
+
+def sniff_delimiter(path: Path, encoding: str) -> str:
+    """The delimiter whose header has the most known columns and whose first rows agree best on the number of cells."""
+    def score(delimiter: str) -> tuple[int, int, float]:
+        with open_text(path.open("rb"), encoding) as file:
+            rows = []
+            for row in cut_rows(file, delimiter):
+                if row:
+                    rows.append(row)
+                if len(rows) == _SNIFF_ROWS:
+                    break
+        header = next((row for row in rows if isinstance(row, list)), [])
+        columns = map_columns(header)
+        known = len(columns.text) + sum(i is not None for i in (columns.id, columns.dept, columns.image))
+        widths = Counter(len(row) if isinstance(row, list) else 0 for row in rows)
+        agree = widths[len(header)] / len(rows) if rows else 0.0
+        return bool(columns.text), known, agree * (len(header) > 1)
+
+    return max(DELIMITERS, key=score)

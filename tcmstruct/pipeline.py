@@ -1,0 +1,105 @@
+"""From a record to a StructuredRecord: the main job.
+
+>>> from tcmstruct import structure
+>>> r = structure("反复咳嗽3天，咳黄痰，无发热。舌红，苔黄腻，脉滑数。")   # doctest: +SKIP
+>>> r.fields["苔色"].value                                                # doctest: +SKIP
+['黄']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from tcmstruct.errors import RecordRejected
+from tcmstruct.record import FieldValue, Mention, Record, StructuredRecord
+from tcmstruct.runtime import memory
+from tcmstruct.runtime.mentions import Calibration, mentions_of
+from tcmstruct.runtime.model_folder import open_folder
+from tcmstruct.runtime.tagger import OnnxTagger
+from tcmstruct.schema import load_schema
+
+
+class Structurer:
+    """Holds the model and the schema; make one and use it for many records.
+
+    Args:
+        model: model folder; None takes the shipped one. Verified before use.
+        schema: "all", a shipped pack's name, a TOML file, or a list of these.
+        threads: threads of the model (None: all cores).
+        memory_limit_bytes: of this process; batches are cut to what fits, records never are.
+        chars_per_batch: padded characters a batch may hold, in place of what the memory limit gives.
+
+    Raises:
+        ModelError: a model file is missing or altered.
+        SchemaError: the pack is not what the format allows.
+        UsageError: the memory limit is below what the model itself takes.
+    """
+
+    def __init__(self, model: str | Path | None = None, schema: str | Path | Sequence[str | Path] = "all", *,
+                 threads: int | None = None, memory_limit_bytes: int | None = None, chars_per_batch: int | None = None) -> None:
+        self.folder = open_folder(Path(model) if model is not None else None)
+        self.schema = load_schema(schema)
+        self.tagger = OnnxTagger(self.folder, threads)
+        self.tagger.chars_per_batch = chars_per_batch or memory.chars_per_batch(memory_limit_bytes)
+        self.calibration = Calibration(self.folder.card.get("calibration"))
+        self.review_below: dict[str, float] = self.folder.card["review_below"]
+        self.model_fingerprint = self.folder.fingerprint[:16]
+        self.schema_fingerprint = self.schema.fingerprint[:16]
+
+    def structure_many(self, records: Sequence[Record]) -> list[StructuredRecord]:
+        """Structures records; the result of each is the same in whatever company it comes.
+
+        Raises:
+            RecordRejected: a record's text is not text (code `text_not_a_string`) or empty (`text_empty`).
+        """
+        for record in records:
+            _check(record)
+        scores = self.tagger.scores([r.text for r in records])
+        return [self._finish(record, mentions_of(parts, self.calibration, self.folder.card))
+                for record, parts in zip(records, scores, strict=True)]
+
+    def structure(self, text: str, tongue_img: str | Path | None = None, *, id: str = "1") -> StructuredRecord:
+        """Structures one text. The photograph is not read yet; asking for it says so in the warnings."""
+        result = self.structure_many([Record(id, text)])[0]
+        if tongue_img is not None:
+            result.warnings = [*result.warnings, "image_not_supported"]
+        return result
+
+    def _finish(self, record: Record, mentions: list[Mention]) -> StructuredRecord:
+        fields = {name: self._calibrated(name, value) for name, value in self.schema.extract(record.text, mentions).items()}
+        return StructuredRecord(record.id, record.text, mentions, fields, record.dept, None, [],
+                                self.model_fingerprint, self.schema_fingerprint, record.extra)
+
+    def _calibrated(self, name: str, value: FieldValue) -> FieldValue:
+        confidence = self.calibration(f"field:{value.basis}", value.confidence)
+        return replace(value, confidence=confidence, review=confidence < self.review_below["field"])
+
+
+def _check(record: Record) -> None:
+    if not isinstance(record.text, str):
+        raise RecordRejected(f"the text is a {type(record.text).__name__}, allowed is text", where=f"record {record.id!r}",
+                             code="text_not_a_string", hint="map the column that holds the record's text")
+    if not record.text.strip():
+        raise RecordRejected("the text is empty", where=f"record {record.id!r}", code="text_empty")
+
+
+@lru_cache(maxsize=1)
+def default_structurer() -> Structurer:
+    """The shipped model with all shipped packs, made at first use."""
+    return Structurer()
+
+
+def structure(text: str, tongue_img: str | Path | None = None) -> StructuredRecord:
+    """Structures one record with the shipped model and packs.
+
+    Args:
+        text: the raw record, any length.
+        tongue_img: path of a tongue photograph, or None.
+
+    Returns:
+        Fields, entities with offsets into `text` (code points), confidences and warnings.
+    """
+    return default_structurer().structure(text, tongue_img)

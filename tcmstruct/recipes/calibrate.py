@@ -1,0 +1,82 @@
+"""Fits what a confidence means: raw score → share that is right, on labelled records that the model did not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.isotonic import IsotonicRegression
+
+from tcmstruct.evaluation.values import same_value
+from tcmstruct.labels import GOLD_TYPES
+from tcmstruct.pipeline import Structurer
+from tcmstruct.record import Record, StructuredRecord
+from tcmstruct.runtime.mentions import Calibration
+
+MIN_EXAMPLES = 60
+"""A group with fewer judged examples is calibrated with its kind (all entities, all fields)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One raw confidence and whether what it stood for was right."""
+
+    name: str
+    raw: float
+    right: bool
+
+
+def judged(structurer: Structurer, gold: Sequence[StructuredRecord]) -> list[Judged]:
+    """Raw confidences of mentions (`entity:LABEL`) and field values (`field:BASIS`) against gold."""
+    kept, structurer.calibration = structurer.calibration, Calibration()
+    try:
+        results = structurer.structure_many([Record(g.id, g.text) for g in gold])
+    finally:
+        structurer.calibration = kept
+    out: list[Judged] = []
+    for g, r in zip(gold, results, strict=True):
+        true = {(GOLD_TYPES.get(m.type, m.type), m.start, m.end, m.status) for m in g.entities}
+        for m in r.entities:
+            label = GOLD_TYPES.get(m.type)
+            if label and m.confidence < 1:
+                out.append(Judged(f"entity:{label}", m.confidence, (label, m.start, m.end, m.status) in true))
+        for name, value in r.fields.items():
+            right = name in g.fields and same_value(g.fields[name], value)
+            out.append(Judged(f"field:{value.basis}", value.confidence, right))
+    return out
+
+
+def fit(examples: Sequence[Judged], knots: int = 12) -> dict[str, dict[str, list[float]]]:
+    """Isotonic maps (Zadrozny & Elkan 2002), thinned to `knots` points; keys as in `Judged.name`, and their kinds."""
+    groups: dict[str, list[Judged]] = {}
+    for e in examples:
+        groups.setdefault(e.name, []).append(e)
+        groups.setdefault(e.name.split(":")[0], []).append(e)
+    return {name: _isotonic(group, knots) for name, group in groups.items() if len(group) >= MIN_EXAMPLES}
+
+
+def _isotonic(group: Sequence[Judged], knots: int) -> dict[str, list[float]]:
+    raw = np.array([e.raw for e in group])
+    # a prior of one right and one wrong example at the ends keeps 0 and 1 out of reach
+    x = np.concatenate([raw, [raw.min(), raw.max()]])
+    y = np.concatenate([[float(e.right) for e in group], [0.0, 1.0]])
+    model = IsotonicRegression(y_min=0.01, y_max=0.995, out_of_bounds="clip").fit(x, y)
+    # means over bins of equal mass, so that a step of a few examples does not pass for knowledge
+    edges = np.unique(np.quantile(raw, np.linspace(0, 1, knots)))
+    share = max(10, len(raw) // knots)
+    fitted = np.maximum.accumulate([float(model.predict(raw[np.abs(raw - e).argsort()[:share]]).mean()) for e in edges])
+    return {"raw": [round(float(e), 5) for e in edges], "calibrated": [round(float(v), 4) for v in fitted]}
+
+
+def review_threshold(examples: Sequence[Judged], tables: dict[str, Any], kind: str, precision: float = 0.97) -> float:
+    """The lowest confidence such that values at or above it are right in at least `precision` of cases."""
+    calibration = Calibration(tables)
+    pairs = sorted(((calibration(e.name, e.raw), e.right) for e in examples if e.name.startswith(kind)), reverse=True)
+    best, right = 1.0, 0
+    for n, (confidence, is_right) in enumerate(pairs, start=1):
+        right += is_right
+        if n >= 20 and right / n >= precision:
+            best = confidence
+    return round(best, 4)

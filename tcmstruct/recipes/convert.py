@@ -1,0 +1,157 @@
+"""`tcmstruct convert INPUT… -o OUT`: files of records in, a folder of structured records and tables out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from tcmstruct.batch.progress import Progress, progress_for
+from tcmstruct.batch.resources import available_cores, default_workers
+from tcmstruct.batch.run import RUN_NOTES, RunSummary, run_batch
+from tcmstruct.emr.columns import parse_overrides
+from tcmstruct.emr.reader import FILE_NOTES, open_sources
+from tcmstruct.emr.rows import Reject
+from tcmstruct.errors import UsageError
+from tcmstruct.record import Record
+
+DEFAULT_FORMATS: tuple[str, ...] = ("jsonl", "xlsx", "csv")
+
+
+@dataclass(frozen=True, slots=True)
+class StructurerFactory:
+    """Makes a `pipeline.Structurer`; picklable, so that each worker process makes its own.
+
+    Attributes:
+        model: model folder, or None for the shipped one.
+        schema: pack names and TOML files.
+        threads: threads of the model; None lets it decide.
+        memory_limit_bytes: of this one structurer.
+    """
+
+    model: str | None = None
+    schema: tuple[str, ...] = ("all",)
+    threads: int | None = None
+    memory_limit_bytes: int | None = None
+
+    def __call__(self) -> Any:
+        from tcmstruct.pipeline import Structurer  # the model runtime is loaded in the process that uses it
+
+        limit = {} if self.memory_limit_bytes is None else {"memory_limit_bytes": self.memory_limit_bytes}
+        return Structurer(self.model, list(self.schema), threads=self.threads, **limit)
+
+
+def convert(
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    mapping: Sequence[str] = (),
+    encoding: str | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    schema: Sequence[str] = ("all",),
+    model: Path | None = None,
+    memory_limit_bytes: int | None = None,
+    workers: int | None = None,
+    fresh: bool = False,
+    report: bool = True,
+    factory: Any = None,
+    progress: Progress | None = None,
+) -> RunSummary:
+    """Structures the records of one or several files.
+
+    Args:
+        inputs: CSV, TSV, XLSX or JSON Lines files, in the order of the result.
+        out: folder of the result.
+        mapping: "列=字段" pairs that overrule the alias table; a column may be named by its number, "#2".
+        encoding: codec of the text files, overruling what is found.
+        formats: of jsonl, csv, xlsx.
+        schema: names of shipped packs, or TOML files.
+        model: model folder; None takes the shipped one.
+        memory_limit_bytes: for all processes together.
+        workers: processes; None takes one per core as far as memory allows.
+        fresh: replace an earlier result in `out`.
+        report: make report.html.
+        factory: makes the structurer, in place of the shipped pipeline.
+        progress: where to tell progress; stderr by default.
+
+    Returns:
+        Counts and notes; `exit_code` 3 where rows were rejected.
+
+    Raises:
+        InputRefused: a file, pack or model that cannot be used; nothing is written then.
+        UsageError: options that do not fit.
+    """
+    if not inputs:
+        raise UsageError("no input was named", where="convert", hint="tcmstruct convert FILE… -o OUT")
+    twice = [path for n, path in enumerate(inputs) if path.resolve() in {p.resolve() for p in inputs[:n]}]
+    if twice:
+        raise UsageError("is named twice", where=twice[0].name, code="input_twice")
+    sources = open_sources(inputs, encoding=encoding, overrides=parse_overrides(mapping))
+    for source in sources:
+        for note in source.facts.notes:
+            _warn(f"{source.facts.label}: {FILE_NOTES[note]}")
+
+    workers = workers or default_workers(memory_limit_bytes)
+    if factory is None:
+        factory = StructurerFactory(
+            None if model is None else str(model), tuple(schema),
+            threads=max(1, available_cores() // workers),
+            memory_limit_bytes=None if memory_limit_bytes is None else memory_limit_bytes // workers)
+    sizes = [source.facts.bytes for source in sources]
+
+    def fraction() -> float | None:
+        parts = [source.fraction() for source in sources]
+        known = [part * size for part, size in zip(parts, sizes, strict=True) if part is not None]
+        return sum(known) / max(1, sum(sizes)) if len(known) == len(parts) else None
+
+    shown_before = {(s.facts.label, note) for s in sources for note in s.facts.notes}
+    summary = run_batch(
+        _chained(sources), None, out, factory=factory, workers=workers, formats=formats, fresh=fresh, inputs=inputs,
+        facts=lambda: [source.facts.to_dict() for source in sources],
+        settings={"map": list(mapping), "encoding": encoding, "schema": [Path(s).name for s in schema],
+                  "memory_limit_bytes": memory_limit_bytes},
+        fraction=fraction, progress=progress or progress_for(), write_report=_report_writer() if report else None,
+    )
+    for source in sources:
+        for note in source.facts.notes:
+            if (source.facts.label, note) not in shown_before:
+                _warn(f"{source.facts.label}: {FILE_NOTES[note]}")
+    for note in summary.notes:
+        _warn(RUN_NOTES[note])
+    _tell(summary)
+    return summary
+
+
+def _chained(sources: Sequence[Any]) -> Iterator[Record | Reject]:
+    return chain.from_iterable(sources)
+
+
+def _report_writer() -> Any:
+    def write(folder: Path) -> Path:
+        from tcmstruct.report import write_report
+
+        return write_report(folder)
+
+    return write
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def _tell(summary: RunSummary) -> None:
+    """The outcome in three lines on stderr."""
+    counts = summary.counts
+    print(f"{counts['in']:,} records: {counts['ok']:,} ok, {counts['warned']:,} with warnings, "
+          f"{counts['rejected']:,} rejected · {summary.elapsed_s:.1f} s · {summary.records_per_s:,.1f} records/s",
+          file=sys.stderr)
+    if summary.rejects:
+        codes = ", ".join(f"{code} {n:,}" for code, n in sorted(summary.rejects.items()))
+        print(f"rejected: {codes} → {summary.out / 'rejects.jsonl'}", file=sys.stderr)
+    shown = summary.report or summary.out
+    print(f"result: {os.fspath(shown)}", file=sys.stderr)
+

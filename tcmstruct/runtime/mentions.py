@@ -1,0 +1,78 @@
+"""Scores of windows → mentions of a whole text, with their types told apart and their probabilities calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tcmstruct.labels import FINE_TYPES, READOUTS, SIDE_TYPES, STATUSES, TYPES_WITH_STATUS
+from tcmstruct.record import Mention
+from tcmstruct.runtime.decode import log_softmax, spans, tag_share
+from tcmstruct.runtime.tagger import WindowScores
+
+
+class Calibration:
+    """Piecewise-linear maps from raw to calibrated probability, fitted by isotonic regression on held-out records.
+
+    Args:
+        tables: name → {"raw": [...], "calibrated": [...]}, both ascending; a name that is missing is left as it is.
+    """
+
+    def __init__(self, tables: Mapping[str, Mapping[str, Sequence[float]]] | None = None) -> None:
+        self._tables = {name: (np.asarray(t["raw"]), np.asarray(t["calibrated"])) for name, t in (tables or {}).items()}
+
+    def __call__(self, name: str, probability: float) -> float:
+        table = self._tables.get(name) or self._tables.get(name.split(":")[0])
+        value = probability if table is None else float(np.interp(probability, *table))
+        return round(value, 4)
+
+
+def mentions_of(parts: Sequence[WindowScores], calibration: Calibration, card: Mapping[str, Any]) -> list[Mention]:
+    """Mentions of one text in text order.
+
+    The clinical readout gives the families that the gold guide annotates; other readouts tell their members apart
+    (中药 · 方剂 · 西药 … within 治疗) and add the types that the clinical guide leaves out, above `side_threshold`.
+    """
+    threshold = card.get("side_threshold", 0.6)
+    clinical = list(READOUTS["gold"].items())
+    found: list[Mention] = []
+    for part in parts:
+        offset, window = part.window.start, part.window
+        votes: dict[str, np.ndarray] = {}
+        for s in spans(part.tags["gold"], part.status):
+            if not window.keep_start <= offset + s.start < window.keep_end:
+                continue
+            label, family = clinical[s.label]
+            kind = _fine_type(label, family, part, votes, s.start, s.end)
+            status = STATUSES[s.status] if kind in TYPES_WITH_STATUS else None
+            raw = s.probability * (s.status_probability if status else 1.0)
+            found.append(Mention(kind, offset + s.start, offset + s.end, status, calibration(f"entity:{label}", raw)))
+        for readout, kinds in SIDE_TYPES.items():
+            if readout not in part.tags:
+                continue
+            labels = list(READOUTS[readout])
+            for s in spans(part.tags[readout]):
+                kind = kinds.get(labels[s.label])
+                if kind and s.probability >= threshold and window.keep_start <= offset + s.start < window.keep_end:
+                    found.append(Mention(kind, offset + s.start, offset + s.end, None, calibration("side", s.probability)))
+    found.sort(key=lambda m: (m.start, -m.end, m.type))
+    return found
+
+
+def _fine_type(label: str, family: str, part: WindowScores, votes: dict[str, np.ndarray], start: int, end: int) -> str:
+    """The member of a family that the other readouts believe in most; the family's own type if none does."""
+    best, best_share = family, 0.0
+    for kind, witnesses in FINE_TYPES.get(label, {}).items():
+        share = 0.0
+        for readout, names in witnesses.items():
+            if readout not in part.tags:
+                continue
+            if readout not in votes:
+                votes[readout] = log_softmax(part.tags[readout])
+            order = list(READOUTS[readout])
+            share += tag_share(votes[readout], start, end, [order.index(n) for n in names])
+        if share > best_share:
+            best, best_share = kind, share
+    return best if best_share >= 0.3 else family

@@ -1,0 +1,89 @@
+"""The shipped model: a folder of plain files with a manifest that is checked before anything is run.
+
+| file | what |
+|---|---|
+| `manifest.json` | sha256 and size of every other file |
+| `card.json` | readouts and their labels, calibration, review threshold, window, data, licences, measured scores, limits |
+| `model.onnx` | characters in, scores out |
+| `characters.txt` | the character table |
+| `lexicon.txt` | the terms behind the lexicon channel |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tcmstruct.errors import ModelError
+
+DEFAULT_FOLDER = Path(__file__).resolve().parents[1] / "models" / "default"
+ALLOWED_SUFFIXES = (".onnx", ".json", ".txt", ".tsv", ".md", ".safetensors")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A verified model folder.
+
+    Attributes:
+        path: the folder.
+        card: content of `card.json`.
+        fingerprint: sha256 of `manifest.json`, which names every other file's sha256.
+    """
+
+    path: Path
+    card: dict[str, Any]
+    fingerprint: str
+
+
+def sha256_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path) -> None:
+    """Writes `manifest.json` for all other files of `folder`."""
+    files = {p.name: {"sha256": sha256_of(p), "bytes": p.stat().st_size}
+             for p in sorted(folder.iterdir()) if p.is_file() and p.name != "manifest.json"}
+    (folder / "manifest.json").write_text(json.dumps({"format": 1, "files": files}, indent=1) + "\n", encoding="utf-8")
+
+
+def open_folder(path: Path | None = None) -> ModelFolder:
+    """Checks every file against the manifest.
+
+    Raises:
+        ModelError: a file is missing, altered, not listed, or of a kind that is never loaded (pickle).
+    """
+    folder = path or DEFAULT_FOLDER
+    manifest_path = folder / "manifest.json"
+    if not manifest_path.is_file():
+        raise ModelError("manifest.json is missing", where=str(folder), code="model_missing",
+                         hint="reinstall the package, or give a folder written by `tcmstruct export`")
+    try:
+        files = json.loads(manifest_path.read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"manifest.json cannot be read ({type(error).__name__})", where=str(folder)) from None
+    for present in sorted(p.name for p in folder.iterdir() if p.is_file()):
+        if not present.endswith(ALLOWED_SUFFIXES):
+            raise ModelError(f"{present} is of a kind that is never loaded", where=str(folder), code="model_unsafe_file",
+                             hint=f"allowed: {', '.join(ALLOWED_SUFFIXES)}")
+    for name, expected in files.items():
+        if not (folder / name).is_file():
+            raise ModelError(f"{name} is missing", where=str(folder), code="model_missing", hint="reinstall the package")
+        found = sha256_of(folder / name)
+        if found != expected["sha256"]:
+            raise ModelError(f"{name} was altered: sha256 {found[:12]}…, manifest says {expected['sha256'][:12]}…",
+                             where=str(folder), code="model_altered", hint="reinstall the package")
+    for needed in ("card.json", "model.onnx", "characters.txt"):
+        if needed not in files:
+            raise ModelError(f"{needed} is not listed in manifest.json", where=str(folder), code="model_missing")
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    return ModelFolder(folder, card, sha256_of(manifest_path))
+
+
+def verify_model(path: Path | None = None) -> dict[str, str]:
+    """File → sha256 of a folder that passed `open_folder` (for `tcmstruct doctor`)."""
+    folder = open_folder(path)
+    return {name: sha256_of(folder.path / name) for name in json.loads((folder.path / "manifest.json").read_text())["files"]}
