@@ -45,8 +45,8 @@ class SearchConfig:
     hidden: int = 64
     n_iterations: int = 200
     samples_per_iteration: int = 16
-    learning_rate: float = 0.005
-    entropy_weight: float = 0.1
+    learning_rate: float = 0.01
+    entropy_weight: float = 0.3
     entropy_decay: float = 0.98
     max_evaluations: int | None = None
     checkpoint_every: int = 10

@@ -16,7 +16,7 @@ from pathlib import Path
 from tcmstruct.errors import RecordRejected
 from tcmstruct.record import FieldValue, Mention, Record, StructuredRecord
 from tcmstruct.runtime import memory
-from tcmstruct.runtime.mentions import Calibration, mentions_of
+from tcmstruct.runtime.mentions import Calibration, MentionReader
 from tcmstruct.runtime.model_folder import open_folder
 from tcmstruct.runtime.tagger import OnnxTagger
 from tcmstruct.schema import load_schema
@@ -44,7 +44,7 @@ class Structurer:
         self.schema = load_schema(schema)
         self.tagger = OnnxTagger(self.folder, threads)
         self.tagger.chars_per_batch = chars_per_batch or memory.chars_per_batch(memory_limit_bytes)
-        self.calibration = Calibration(self.folder.card.get("calibration"))
+        self.mentions = MentionReader(self.folder.card, Calibration(self.folder.card.get("calibration")))
         self.review_below: dict[str, float] = self.folder.card["review_below"]
         self.model_fingerprint = self.folder.fingerprint[:16]
         self.schema_fingerprint = self.schema.fingerprint[:16]
@@ -58,8 +58,7 @@ class Structurer:
         for record in records:
             _check(record)
         scores = self.tagger.scores([r.text for r in records])
-        return [self._finish(record, mentions_of(parts, self.calibration, self.folder.card))
-                for record, parts in zip(records, scores, strict=True)]
+        return [self._finish(record, found) for record, found in zip(records, self.mentions.read(scores), strict=True)]
 
     def structure(self, text: str, tongue_img: str | Path | None = None, *, id: str = "1") -> StructuredRecord:
         """Structures one text. The photograph is not read yet; asking for it says so in the warnings."""
@@ -74,7 +73,7 @@ class Structurer:
                                 self.model_fingerprint, self.schema_fingerprint, record.extra)
 
     def _calibrated(self, name: str, value: FieldValue) -> FieldValue:
-        confidence = self.calibration(f"field:{value.basis}", value.confidence)
+        confidence = self.mentions.calibration(f"field:{value.basis}", value.confidence)
         return replace(value, confidence=confidence, review=confidence < self.review_below["field"])
 
 

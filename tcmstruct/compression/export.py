@@ -83,6 +83,11 @@ def _halve_tables(model: onnx.ModelProto) -> None:
     del graph.value_info[:]
 
 
+def _transitions(model: CharTagger) -> dict[str, dict[str, list]]:
+    return {name: {key: np.round(table, 4).tolist() for key, table in zip(("first", "moves", "last"), crf.tables(), strict=True)}
+            for name, crf in model.crf.items()}
+
+
 def export(checkpoint: Path, out: Path, *, lexicon: Lexicon | None, card: dict[str, Any], readouts: Sequence[str] | None = None,
            window_chars: int = 512, window_overlap_chars: int = 128) -> Path:
     """Writes a model folder, replacing `out` as a whole.
@@ -100,7 +105,7 @@ def export(checkpoint: Path, out: Path, *, lexicon: Lexicon | None, card: dict[s
     if lexicon is not None:
         lexicon.save(fresh / "lexicon.txt")
     content = {"format": 1, "readouts": {n: model.config.readouts[n] for n in names}, "window_chars": window_chars,
-               "window_overlap_chars": window_overlap_chars, **card}
+               "window_overlap_chars": window_overlap_chars, "transitions": _transitions(model), **card}
     (fresh / "card.json").write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     write_manifest(fresh)
     fresh.chmod(0o755)

@@ -25,7 +25,7 @@ def save_tagger(model: CharTagger, table: CharacterTable, folder: Path) -> None:
 def load_config(folder: Path) -> ModelConfig:
     data = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     encoder = {**data["encoder"], "attention_after": tuple(data["encoder"].get("attention_after", ()))}
-    return ModelConfig(**{**data, "encoder": EncoderConfig(**encoder)})
+    return ModelConfig(**{**data, "encoder": EncoderConfig(**encoder), "crf_readouts": tuple(data.get("crf_readouts", ()))})
 
 
 def load_tagger(folder: Path, **changes) -> CharTagger:

@@ -45,6 +45,7 @@ class ModelConfig:
         bigram_width: width of the bigram table.
         lexicon_features: width F of the lexicon channel, 0 for none.
         readouts: readout name → its labels (each gives B and I tags, besides one O).
+        crf_readouts: readouts whose tags are decoded by a CRF.
         n_statuses: statuses told apart for a mention that carries one.
         dropout: share of hidden units dropped in training.
     """
@@ -56,5 +57,6 @@ class ModelConfig:
     bigram_width: int = 0
     lexicon_features: int = 0
     readouts: dict[str, list[str]] = field(default_factory=dict)
+    crf_readouts: tuple[str, ...] = ()
     n_statuses: int = 4
     dropout: float = 0.1

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tcmstruct.model.config import ModelConfig
+from tcmstruct.model.crf import Crf
 from tcmstruct.model.encoder import ENCODERS
 
 
@@ -78,6 +79,7 @@ class CharTagger(nn.Module):
         self.embedding = CharacterEmbedding(config)
         self.encoder = ENCODERS[config.encoder.kind](config.encoder, config.dropout)
         self.readouts = nn.ModuleDict({name: nn.Linear(hidden, 1 + 2 * len(labels)) for name, labels in config.readouts.items()})
+        self.crf = nn.ModuleDict({name: Crf(1 + 2 * len(config.readouts[name])) for name in config.crf_readouts})
         self.status = nn.Linear(hidden, config.n_statuses)
         self.dropout = nn.Dropout(config.dropout)
 

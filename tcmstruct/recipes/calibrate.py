@@ -30,11 +30,11 @@ class Judged:
 
 def judged(structurer: Structurer, gold: Sequence[StructuredRecord]) -> list[Judged]:
     """Raw confidences of mentions (`entity:LABEL`) and field values (`field:BASIS`) against gold."""
-    kept, structurer.calibration = structurer.calibration, Calibration()
+    kept, structurer.mentions.calibration = structurer.mentions.calibration, Calibration()
     try:
         results = structurer.structure_many([Record(g.id, g.text) for g in gold])
     finally:
-        structurer.calibration = kept
+        structurer.mentions.calibration = kept
     out: list[Judged] = []
     for g, r in zip(gold, results, strict=True):
         true = {(GOLD_TYPES.get(m.type, m.type), m.start, m.end, m.status) for m in g.entities}

@@ -13,7 +13,7 @@ import torch
 from tcmstruct.labels import READOUTS, STATUSES
 from tcmstruct.model.checkpoint import load_tagger, save_tagger
 from tcmstruct.model.tagger import CharTagger
-from tcmstruct.runtime.decode import spans
+from tcmstruct.runtime.decode import Transitions, best_paths, greedy_spans, posteriors, spans
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.text.normalise import normalise
 from tcmstruct.text.windows import windows
@@ -50,6 +50,7 @@ class TrainConfig:
     max_chars: int = 384
     chars_per_batch: int = 3072
     dropout: float = 0.1
+    crf_readouts: tuple[str, ...] = ()
     readouts: dict[str, list[str]] = field(default_factory=lambda: {k: list(v) for k, v in READOUTS.items()})
 
 
@@ -62,7 +63,14 @@ def predict_entities(model: CharTagger, table: CharacterTable, text: str, readou
         with torch.inference_mode():
             channel = None if lexicon is None else torch.from_numpy(lexicon.features(clean[w.start : w.end])).float()[None]
             o = model(torch.from_numpy(ids[w.start : w.end]).long()[None], channel, only=readout)
-        for s in spans(o.tags[readout][0].float().numpy(), o.status[0].float().numpy()):
+        scores, status_scores = o.tags[readout][0].float().numpy(), o.status[0].float().numpy()
+        if readout in model.crf:
+            transitions = Transitions(*model.crf[readout].tables())
+            probability = np.log(np.maximum(posteriors([scores], transitions)[0], 1e-9))
+            found = spans(probability, best_paths([scores], transitions)[0], status_scores)
+        else:
+            found = greedy_spans(scores, status_scores)
+        for s in found:
             if w.keep_start <= w.start + s.start < w.keep_end:
                 label = list(READOUTS[readout])[s.label]
                 status = STATUSES[s.status] if label == "症状" else None
@@ -89,7 +97,7 @@ def train(start: Path, out: Path, config: TrainConfig, dev: dict[str, Path] | No
         dev: readout → labelled file whose strict F1 is watched (never trained on).
     """
     table = CharacterTable.load(start / "characters.txt")
-    model = load_tagger(start, readouts=config.readouts, dropout=config.dropout)
+    model = load_tagger(start, readouts=config.readouts, crf_readouts=config.crf_readouts, dropout=config.dropout)
     per_set = [(s, labelled(read_jsonl(s.path), s.readout, table, config.max_chars, s.weight)) for s in config.sets]
     rng = random.Random(config.loop.seed)
 
@@ -104,7 +112,7 @@ def train(start: Path, out: Path, config: TrainConfig, dev: dict[str, Path] | No
         figures = {}
         for readout, path in (dev or {}).items():
             records = read_jsonl(path)
-            predicted = [predict_entities(model, table, r["text"], readout) for r in records]
+            predicted = [predict_entities(model, table, r["text"], readout, lexicon=lexicon) for r in records]
             figures[f"f1_{readout}"] = strict_f1(records, predicted)
             if readout == "gold":
                 for source in sorted({r["source"] for r in records}):

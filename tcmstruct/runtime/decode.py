@@ -65,6 +65,89 @@ def best_tags(scores: np.ndarray) -> np.ndarray:
     return tags
 
 
+@dataclass(frozen=True)
+class Transitions:
+    """A CRF's scores of neighbouring tags, illegal ones far below zero: first (K,), moves (K, K) from × to, last (K,)."""
+
+    first: np.ndarray
+    moves: np.ndarray
+    last: np.ndarray
+
+
+def best_paths(scores: Sequence[np.ndarray], transitions: Transitions) -> list[np.ndarray]:
+    """The CRF's best sequence (Viterbi) of each of several texts at once: (T, K) scores each → (T,) tags each.
+
+    Each text's path is computed from its own scores only, element by element: company changes nothing.
+    """
+    if not scores:
+        return []
+    packed = _Packed(scores)
+    moves = np.ascontiguousarray(transitions.moves.T.astype(np.float32))  # to × from
+    back = np.zeros(packed.scores.shape, np.int8)
+    total = transitions.first.astype(np.float32) + packed.scores[0]
+    for t in range(1, len(back)):
+        n = packed.alive[t]
+        ways = total[:n, None, :] + moves
+        came = ways.argmax(2)
+        back[t, :n] = came
+        total[:n] = np.take_along_axis(ways, came[:, :, None], 2)[:, :, 0] + packed.scores[t, :n]
+    paths = np.zeros(back.shape[:2], np.int64)
+    here = (total + transitions.last.astype(np.float32)).argmax(1)
+    rows = np.arange(len(here))
+    for t in range(len(back) - 1, -1, -1):
+        n = packed.alive[t]
+        paths[t, :n] = here[:n]
+        here[:n] = back[t, rows[:n], here[:n]]
+    return packed.unpack(paths)
+
+
+def posteriors(scores: Sequence[np.ndarray], transitions: Transitions) -> list[np.ndarray]:
+    """The CRF's probability of each tag at each place (forward–backward): (T, K) scores each → (T, K) each."""
+    if not scores:
+        return []
+    packed = _Packed(scores)
+    own = np.exp(packed.scores - packed.scores.max(2, keepdims=True))
+    moves = np.exp(transitions.moves).astype(np.float32)
+    last = np.exp(transitions.last).astype(np.float32)
+    forward = own.copy()
+    forward[0] *= np.exp(transitions.first).astype(np.float32)
+    forward[0] /= forward[0].sum(1, keepdims=True)
+    for t in range(1, len(own)):
+        n = packed.alive[t]
+        # summed element by element: a matrix product's rounding may depend on how many texts stand beside this one
+        step = (forward[t - 1, :n, :, None] * moves).sum(1) * own[t, :n]
+        forward[t, :n] = step / step.sum(1, keepdims=True)
+    backward = np.broadcast_to(last, own.shape[1:]).copy()
+    joint = forward  # becomes forward · backward in place
+    for t in range(len(own) - 1, -1, -1):
+        n = packed.alive[t]
+        product = forward[t, :n] * backward[:n]
+        to_come = (own[t, :n] * backward[:n])[:, None, :]
+        joint[t, :n] = product / product.sum(1, keepdims=True)
+        earlier = (moves * to_come).sum(2)
+        backward[:n] = earlier / earlier.max(1, keepdims=True)
+    return packed.unpack(joint)
+
+
+class _Packed:
+    """Texts side by side, longest first: scores (T, N, K), and how many texts are longer than t."""
+
+    def __init__(self, scores: Sequence[np.ndarray]) -> None:
+        self._order = sorted(range(len(scores)), key=lambda i: -len(scores[i]))
+        self._lengths = [len(scores[i]) for i in self._order]
+        longest = max(1, self._lengths[0])
+        self.scores = np.zeros((longest, len(scores), scores[0].shape[1]), np.float32)
+        for column, i in enumerate(self._order):
+            self.scores[: len(scores[i]), column] = scores[i]
+        self.alive = np.searchsorted(-np.array(self._lengths), -np.arange(longest), side="left").tolist()
+
+    def unpack(self, values: np.ndarray) -> list[np.ndarray]:
+        out: list[np.ndarray] = [values[:0, 0]] * len(self._order)
+        for column, i in enumerate(self._order):
+            out[i] = values[: self._lengths[column], column]
+        return out
+
+
 def _viterbi(scores: np.ndarray) -> np.ndarray:
     """Legal best sequence of a stretch that stands between O's (or the ends of the text)."""
     length, n_tags = scores.shape
@@ -88,44 +171,48 @@ def _viterbi(scores: np.ndarray) -> np.ndarray:
     return path
 
 
-def spans(tag_scores: np.ndarray, status_scores: np.ndarray | None = None) -> list[Span]:
+def spans(tag_log_p: np.ndarray, tags: np.ndarray, status_scores: np.ndarray | None = None) -> list[Span]:
     """Mentions of one readout, in text order, without overlap.
 
     Args:
-        tag_scores: (T, K) scores before the softmax.
+        tag_log_p: (T, K) log-probability of each tag.
+        tags: (T,) a legal sequence of tags (`best_tags`, `best_paths`).
         status_scores: (T, S) scores before the softmax; None gives status 0 with probability 1.
 
     Returns:
         Spans whose probability is that of the weakest link: the least sure tag from the first character to the one
         after the last (which must not continue the mention).
     """
-    log_p = log_softmax(tag_scores)
-    tags = best_tags(log_p)
     starts = np.flatnonzero(tags % 2 == 1)
     if len(starts) == 0:
         return []
     length = len(tags)
-    own = log_p[np.arange(length), tags]
+    own = tag_log_p[np.arange(length), tags]
     # a mention ends where the tag is not the I of its label
     changes = np.concatenate([np.flatnonzero((tags[1:] != tags[:-1]) | (tags[1:] % 2 == 1)) + 1, [length]])
     next_change = changes[np.searchsorted(changes, starts, side="right")]
     out: list[Span] = []
-    status_log_p = None if status_scores is None else status_scores
     for start, change in zip(starts.tolist(), next_change.tolist(), strict=True):
         tag = int(tags[start])
         end = change
         if end < length and tags[end] == tag + 1:  # B was followed by its I's: the run of I's ends later
             end = int(changes[np.searchsorted(changes, end, side="right")])
-        probability = own[start:end].min()
+        probability = float(own[start:end].min())
         if end < length:
-            probability = min(probability, np.log1p(-min(0.9999999, float(np.exp(log_p[end, tag + 1])))))
+            probability = min(probability, float(np.log1p(-min(0.9999999, np.exp(tag_log_p[end, tag + 1])))))
         status, status_p = 0, 1.0
-        if status_log_p is not None:
-            mean = log_softmax(status_log_p[start:end].mean(0))
+        if status_scores is not None:
+            mean = log_softmax(status_scores[start:end].mean(0))
             status = int(mean.argmax())
             status_p = float(np.exp(mean[status]))
         out.append(Span((tag - 1) // 2, start, end, float(np.exp(probability)), status, status_p))
     return out
+
+
+def greedy_spans(tag_scores: np.ndarray, status_scores: np.ndarray | None = None) -> list[Span]:
+    """Mentions of a readout without CRF: (T, K) scores → spans of the best legal sequence."""
+    log_p = log_softmax(tag_scores)
+    return spans(log_p, best_tags(log_p), status_scores)
 
 
 def tag_share(tag_log_p: np.ndarray, start: int, end: int, labels: Sequence[int]) -> float:

@@ -9,7 +9,16 @@ import numpy as np
 
 from tcmstruct.labels import FINE_TYPES, READOUTS, SIDE_TYPES, STATUSES, TYPES_WITH_STATUS
 from tcmstruct.record import Mention
-from tcmstruct.runtime.decode import log_softmax, spans, tag_share
+from tcmstruct.runtime.decode import (
+    Span,
+    Transitions,
+    best_paths,
+    greedy_spans,
+    log_softmax,
+    posteriors,
+    spans,
+    tag_share,
+)
 from tcmstruct.runtime.tagger import WindowScores
 
 
@@ -29,20 +38,55 @@ class Calibration:
         return round(value, 4)
 
 
-def mentions_of(parts: Sequence[WindowScores], calibration: Calibration, card: Mapping[str, Any]) -> list[Mention]:
+class MentionReader:
+    """Reads mentions from scores; what the model's card says of decoding is prepared once.
+
+    Args:
+        card: `card.json`: `transitions` (the clinical readout's CRF, if it has one), `min_probability` of a clinical
+            mention, `side_threshold` of a side type's.
+        calibration: raw to calibrated probability.
+    """
+
+    def __init__(self, card: Mapping[str, Any], calibration: Calibration) -> None:
+        table = card.get("transitions", {}).get("gold")
+        self._crf = Transitions(*(np.array(table[k], np.float32) for k in ("first", "moves", "last"))) if table else None
+        self._min_probability: float = card.get("min_probability", 0.0)
+        self._side_threshold: float = card.get("side_threshold", 0.6)
+        self.calibration = calibration
+
+    def read(self, texts: Sequence[Sequence[WindowScores]]) -> list[list[Mention]]:
+        """Windows' scores of several texts → mentions of each, in text order."""
+        if self._crf is None:
+            clinical = [greedy_spans(part.tags["gold"], part.status) for parts in texts for part in parts]
+        else:
+            scores = [part.tags["gold"] for parts in texts for part in parts]
+            status = [part.status for parts in texts for part in parts]
+            both = zip(posteriors(scores, self._crf), best_paths(scores, self._crf), status, strict=True)
+            clinical = [spans(np.log(np.maximum(p, 1e-9)), path, s) for p, path, s in both]
+        at, out = 0, []
+        for parts in texts:
+            out.append(self._mentions(parts, clinical[at : at + len(parts)]))
+            at += len(parts)
+        return out
+
+    def _mentions(self, parts: Sequence[WindowScores], clinical_spans: Sequence[list[Span]]) -> list[Mention]:
+        return mentions_of(parts, clinical_spans, self.calibration, self._min_probability, self._side_threshold)
+
+
+def mentions_of(parts: Sequence[WindowScores], clinical_spans: Sequence[list[Span]], calibration: Calibration,
+                min_probability: float, side_threshold: float) -> list[Mention]:
     """Mentions of one text in text order.
 
     The clinical readout gives the families that the gold guide annotates; other readouts tell their members apart
     (中药 · 方剂 · 西药 … within 治疗) and add the types that the clinical guide leaves out, above `side_threshold`.
     """
-    threshold = card.get("side_threshold", 0.6)
     clinical = list(READOUTS["gold"].items())
     found: list[Mention] = []
-    for part in parts:
+    for part, of_part in zip(parts, clinical_spans, strict=True):
         offset, window = part.window.start, part.window
         votes: dict[str, np.ndarray] = {}
-        for s in spans(part.tags["gold"], part.status):
-            if not window.keep_start <= offset + s.start < window.keep_end:
+        for s in of_part:
+            if s.probability < min_probability or not window.keep_start <= offset + s.start < window.keep_end:
                 continue
             label, family = clinical[s.label]
             kind = _fine_type(label, family, part, votes, s.start, s.end)
@@ -53,9 +97,9 @@ def mentions_of(parts: Sequence[WindowScores], calibration: Calibration, card: M
             if readout not in part.tags:
                 continue
             labels = list(READOUTS[readout])
-            for s in spans(part.tags[readout]):
+            for s in greedy_spans(part.tags[readout]):
                 kind = kinds.get(labels[s.label])
-                if kind and s.probability >= threshold and window.keep_start <= offset + s.start < window.keep_end:
+                if kind and s.probability >= side_threshold and window.keep_start <= offset + s.start < window.keep_end:
                     found.append(Mention(kind, offset + s.start, offset + s.end, None, calibration("side", s.probability)))
     found.sort(key=lambda m: (m.start, -m.end, m.type))
     return found

@@ -287,20 +287,22 @@ class Reader:
             elif self._lexicon.specs[field].type == "number":
                 self._figure(field, start, end)
             else:
-                self._state(field, value, begin, start, end)
+                self._state(field, value, begin, start, end, chain)
                 if chain is not None:
                     self._cover(start, end)
                     chain.end, chain.covered, chain.said, chain.clause = end, self._uncovered, True, self._clause
         for field in done:
             longest[field] = end
 
-    def _state(self, field: int, value: str, begin: int, start: int, end: int) -> None:
+    def _state(self, field: int, value: str, begin: int, start: int, end: int, chain: _Chain | None = None) -> None:
         spec = self._lexicon.specs[field]
         yes_no = spec.type == "yes_no"
         status, forced = YES, yes_no and value == NO
         if forced:
             status = NO
         elif (self._negated and start >= self._negate_start and (yes_no or self._clause == self._negate_clause)
+                # in 无咯血、饮食一般 the list of denials ends where another thing is talked about
+                and (yes_no or chain is None or chain.start - self._negate_cue <= 1)
                 and start - self._negate_end <= (1 if self._near else NEGATION_REACH)):
             status = NO
             self._negate_end = max(self._negate_end, end)

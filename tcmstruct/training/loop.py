@@ -68,6 +68,8 @@ def parameter_groups(model: nn.Module, config: LoopConfig) -> list[dict[str, Any
         if "encoder.layers." in name:
             depth = n_layers - 1 - int(name.split("encoder.layers.")[1].split(".")[0])
             rate = base * config.layer_decay**depth
+        elif name.startswith("model.crf."):
+            rate = 10 * config.learning_rate  # few numbers that start at zero
         elif "encoder." in name or "embedding.character" in name:
             rate = base * config.layer_decay**n_layers
         decay = config.weight_decay if parameter.ndim > 1 and "embedding" not in name else 0.0

@@ -50,7 +50,8 @@ class MaskedLM(nn.Module):
 
 
 class Tagging:
-    """Cross-entropy on the tags of the batch's own readout, and on the status of mentions that carry one."""
+    """Loss on the tags of the batch's own readout (the CRF's likelihood where the model has one for it, else
+    cross-entropy), and cross-entropy on the status of mentions that carry one."""
 
     def __init__(self, status_weight: float = 0.5) -> None:
         self.status_weight = status_weight
@@ -58,7 +59,10 @@ class Tagging:
     def loss(self, model: CharTagger, batch: Batch) -> Tensor:
         output = model(batch.ids, batch.lexicon, only=batch.readout)
         weight = batch.weight.mean()  # one readout a batch, so one weight
-        loss = F.cross_entropy(output.tags[batch.readout].flatten(0, 1), batch.tags.flatten(), ignore_index=IGNORE)
+        if batch.readout in model.crf:
+            loss = model.crf[batch.readout].negative_log_likelihood(output.tags[batch.readout], batch.ids != 0, batch.tags)
+        else:
+            loss = F.cross_entropy(output.tags[batch.readout].flatten(0, 1), batch.tags.flatten(), ignore_index=IGNORE)
         if (batch.status != IGNORE).any():
             status = F.cross_entropy(output.status.flatten(0, 1), batch.status.flatten(), ignore_index=IGNORE)
             loss = loss + self.status_weight * status

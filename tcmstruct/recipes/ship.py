@@ -1,0 +1,55 @@
+"""From a trained student to the shipped folder: export, choose the thresholds on dev, calibrate, write the card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tcmstruct.compression.export import export
+from tcmstruct.evaluation import evaluate, read_annotated
+from tcmstruct.pipeline import Structurer
+from tcmstruct.recipes.calibrate import fit, judged, review_threshold
+from tcmstruct.record import Record, StructuredRecord
+from tcmstruct.runtime.model_folder import write_manifest
+from tcmstruct.text.lexicon import Lexicon
+
+THRESHOLDS = (0.0, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5)
+
+
+def ship(checkpoint: Path, out: Path, lexicon: Lexicon | None, dev: Path) -> Path:
+    """Writes the model folder `out` from `checkpoint`.
+
+    Args:
+        dev: gold records that chose the model; they choose the threshold of a mention and the calibration.
+    """
+    card: dict[str, Any] = {"name": "tcmstruct text", "not_a_diagnostic_device": True, "card": "docs/model-card.md",
+                            "review_below": {"field": 0.0, "entity": 0.0}, "side_threshold": 0.6}
+    export(checkpoint, out, lexicon=lexicon, card=card)
+    gold = read_annotated(dev)
+    scores = {}
+    for threshold in THRESHOLDS:
+        _amend(out, min_probability=threshold)
+        scores[threshold] = entity_f1(gold, predict(Structurer(out), gold))
+    best = max(scores, key=lambda t: scores[t])
+    _amend(out, min_probability=best)
+    examples = judged(Structurer(out), gold)
+    tables = fit(examples)
+    _amend(out, calibration=tables, review_below={kind: review_threshold(examples, tables, kind) for kind in ("field", "entity")},
+           chosen_on_dev={"entity_strict_f1_by_min_probability": {str(t): round(f, 4) for t, f in scores.items()}})
+    return out
+
+
+def predict(structurer: Structurer, gold: list[StructuredRecord]) -> list[StructuredRecord]:
+    return structurer.structure_many([Record(g.id, g.text) for g in gold])
+
+
+def entity_f1(gold: list[StructuredRecord], predicted: list[StructuredRecord]) -> float:
+    """Strict micro-F1 of mentions."""
+    return evaluate(gold, predicted, n_boot=0).entities["strict"].f1.value or 0.0
+
+
+def _amend(folder: Path, **changes: Any) -> None:
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    (folder / "card.json").write_text(json.dumps({**card, **changes}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_manifest(folder)
