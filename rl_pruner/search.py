@@ -20,6 +20,8 @@ from .errors import CheckpointInvalid, SettingInvalid, UnitsChanged
 from .plot import plot_history
 from .problem import REWARDS, Evaluation, Outcome, PruningProblem, better
 
+_SEED_STEP = 1_000_003
+_SETTLED_SHARE = 0.05  # fewer new plans than this share of the samples: the controller only repeats itself
 _MAY_CHANGE = {"n_iterations", "max_evaluations", "checkpoint_every"}
 
 
@@ -32,8 +34,10 @@ class SearchConfig:
         n_iterations: controller updates.
         samples_per_iteration: plans an update, K ≥ 2 (leave-one-out needs a sibling).
         learning_rate: of Adam.
-        entropy_weight: weight of the entropy term at the first iteration, in units of the rewards' spread a nat.
+        entropy_weight: weight of the entropy term at the start, in units of the rewards' spread a nat.
         entropy_decay: factor on that weight an iteration, above 0 and at most 1.
+        patience: iterations with hardly a new plan after which the controller starts afresh, with other weights; the best
+            plan so far and all measurements stay.
         max_evaluations: no iteration starts that could measure more distinct plans than this; None for no bound.
         checkpoint_every: iterations between checkpoints.
         seed: of controller weights and samples.
@@ -48,6 +52,7 @@ class SearchConfig:
     learning_rate: float = 0.01
     entropy_weight: float = 0.3
     entropy_decay: float = 0.98
+    patience: int = 5
     max_evaluations: int | None = None
     checkpoint_every: int = 10
     seed: int = 0
@@ -60,6 +65,7 @@ class SearchConfig:
             "learning_rate": (math.isfinite(self.learning_rate) and self.learning_rate > 0, "above 0"),
             "entropy_weight": (math.isfinite(self.entropy_weight) and self.entropy_weight >= 0, "at least 0"),
             "entropy_decay": (0 < self.entropy_decay <= 1, "above 0 and at most 1"),
+            "patience": (self.patience >= 1, "at least 1"),
             "max_evaluations": (self.max_evaluations is None or self.max_evaluations >= self.samples_per_iteration,
                                 f"None or at least samples_per_iteration ({self.samples_per_iteration})"),
             "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),
@@ -72,7 +78,10 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class IterationSummary:
-    """One line of the log: means over the iteration's plans, and the best plan so far."""
+    """One line of the log: means over the iteration's plans, and the best plan so far.
+
+    `entropy` is in nats a plan, `n_plans` counts distinct plans, `start` the times the controller began (1 = the first).
+    """
 
     iteration: int
     mean_reward: float
@@ -84,6 +93,7 @@ class IterationSummary:
     mean_kept: float
     entropy: float
     n_plans: int
+    start: int
 
 
 @dataclass(frozen=True)
@@ -141,8 +151,7 @@ class _Run:
     def __init__(self, config: SearchConfig, problem: PruningProblem, folder: Path | None) -> None:
         self.config, self.problem, self.folder = config, problem, folder
         self.features = unit_features(problem.units)
-        self.controller = Controller(self.features.shape[1], config.hidden, config.seed)
-        self.optimizer = torch.optim.Adam(self.controller.parameters(), lr=config.learning_rate)
+        self.begin(1)
         self.generator = torch.Generator().manual_seed(config.seed)
         # Largest spread of an iteration's rewards so far, as a rule the first one's: the unit of advantages, so that learning
         # rate and entropy weight mean the same in every environment. Not each iteration's own: a controller that
@@ -151,6 +160,21 @@ class _Run:
         self.history: list[IterationSummary] = []
         self.seen: dict[str, None] = {}  # keys of the plans asked for, in order
         self.best: Evaluation | None = None
+
+    def begin(self, start: int) -> None:
+        """Fresh weights and optimiser; `start` 1 is the first."""
+        self.start = start
+        self.controller = Controller(self.features.shape[1], self.config.hidden, self.config.seed + _SEED_STEP * (start - 1))
+        self.optimizer = torch.optim.Adam(self.controller.parameters(), lr=self.config.learning_rate)
+
+    def settled(self) -> bool:
+        """Whether the last iterations of this start brought hardly a new plan."""
+        patience = self.config.patience
+        before = self.history[:-patience]
+        if not before or before[-1].start != self.start:
+            return False
+        n_new = self.history[-1].n_plans - before[-1].n_plans
+        return n_new < _SETTLED_SHARE * patience * self.config.samples_per_iteration
 
     def finished(self) -> bool:
         if len(self.history) >= self.config.n_iterations:
@@ -161,12 +185,15 @@ class _Run:
     def step(self) -> IterationSummary:
         """One iteration; nothing of it is kept if a measurement fails."""
         config, done = self.config, len(self.history)
+        if self.settled():
+            self.begin(self.start + 1)
         rollout = self.controller.sample(self.problem, self.features, config.samples_per_iteration, self.generator)
         evaluations = [self.problem.evaluate(plan) for plan in rollout.plans]
         rewards = torch.tensor([evaluation.reward for evaluation in evaluations], dtype=torch.float64)
         self.scale = torch.maximum(self.scale, rewards.std(correction=0))
         advantage = (leave_one_out_advantage(rewards) / self.scale.clamp(min=1e-12)).float()
-        entropy_weight = config.entropy_weight * config.entropy_decay**done
+        age = sum(summary.start == self.start for summary in self.history)
+        entropy_weight = config.entropy_weight * config.entropy_decay**age
         loss = -(advantage * rollout.log_prob).mean() - entropy_weight * rollout.entropy.mean()
         self.optimizer.zero_grad()
         if loss.requires_grad:
@@ -188,6 +215,7 @@ class _Run:
             mean_kept=sum(sum(e.plan.keep) for e in evaluations) / count,
             entropy=float(rollout.entropy.detach().mean()),
             n_plans=len(self.seen),
+            start=self.start,
         )
         self.history.append(summary)
         return summary
@@ -244,6 +272,7 @@ class _Run:
             history = [IterationSummary(*row) for row in state["history"]]
             if len(history) != state["iteration"]:
                 raise ValueError("history")
+            self.begin(history[-1].start if history else 1)
             self._load_tensors(tensors)
             full, best = Measurement(**state["full"]), state["best"]
             found = None if best is None else Measurement(best["f1"], best["memory_bytes"])
@@ -282,12 +311,13 @@ class _Run:
             f"full model F1 {problem.full.f1:.4f}; reward {problem.reward_name}",
             "; ".join(f"{key} {value}" for key, value in asdict(config).items()),
             "",
-            "iteration |  reward mean    best |  F1 mean    best | memory mean, bytes          best |  kept | entropy |  plans",
+            "iteration |  reward mean    best |  F1 mean    best | memory mean, bytes          best |  kept | entropy |  plans | start",
         ]
         for s in self.history:
             lines.append(
                 f"{s.iteration:9d} | {s.mean_reward:12.4f} {s.best_reward:7.4f} | {s.mean_f1:8.4f} {s.best_f1:7.4f} | "
-                f"{s.mean_memory_bytes:18.0f} {s.best_memory_bytes:13d} | {s.mean_kept:5.1f} | {s.entropy:7.4f} | {s.n_plans:6d}")
+                f"{s.mean_memory_bytes:18.0f} {s.best_memory_bytes:13d} | "
+                f"{s.mean_kept:5.1f} | {s.entropy:7.4f} | {s.n_plans:6d} | {s.start:5d}")
         if best is not None:
             lines += ["", f"best plan {best.plan.key}: reward {best.reward:.4f}, F1 {best.measurement.f1:.4f} "
                       f"({best.measurement.f1 / problem.full.f1:.1%} of the full model), {best.measurement.memory_bytes} bytes "

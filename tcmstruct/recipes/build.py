@@ -9,6 +9,7 @@ an AVX2 processor the whole takes about two hours.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from tcmstruct.errors import InputRefused
 from tcmstruct.labels import READOUTS
 from tcmstruct.model.config import EncoderConfig, ModelConfig
 from tcmstruct.recipes.adapt import adapt
@@ -72,6 +74,9 @@ def readings(data: Path, out: Path) -> list[LabelledSet]:
     with open(out, "w", encoding="utf-8") as file:
         for r in read_jsonl(READINGS):
             text = texts[int(r["id"].rsplit("-", 1)[1])]["text"]
+            if hashlib.sha256(text.encode()).hexdigest()[:16] != r["text_sha256"]:
+                raise InputRefused("the text is not the one that was read", where=f"{READINGS.name}: {r['id']}", code="text_differs",
+                                   hint="use the records/casebooks.jsonl that the readings were made from")
             file.write(json.dumps({**r, "text": text}, ensure_ascii=False) + "\n")
     return [LabelledSet(out, "gold", repeats=2)]
 

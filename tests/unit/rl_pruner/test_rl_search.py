@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 import stat
@@ -41,7 +42,7 @@ def test_search_comes_within_one_percent_of_brute_force(seed, n_units, reward):
     env = misleading_env(seed, n_units)
     problem = PruningProblem(env, half(env), reward=reward)
     best = BruteForce().run(problem).best
-    found = LstmSearch(SearchConfig(n_iterations=80, seed=seed)).run(problem)
+    found = LstmSearch(SearchConfig(n_iterations=100, seed=seed)).run(problem)
     assert found.best.reward >= 0.99 * best.reward
     assert found.best.reward <= best.reward
 
@@ -192,7 +193,7 @@ def failing_env() -> FailingEnv:
 
 
 def files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "evaluations.jsonl"}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != "evaluations.jsonl"}
 
 
 def test_resumed_search_equals_an_undisturbed_one(tmp_path):
@@ -228,6 +229,21 @@ def test_seed_fixes_the_search():
         return summaries
 
     assert course(7) == course(7) != course(8)
+
+
+def test_settled_controller_starts_afresh_and_resumes_so(tmp_path):
+    env = ToyEnv([1.0, 2.0, 3.0], [10, 10, 10])
+    config = replace(SMALL, n_iterations=14, patience=2)
+    summaries = []
+    calm = LstmSearch(config, progress=summaries.append).run(PruningProblem(env, 120))
+    starts = [summary.start for summary in summaries]
+    assert starts == sorted(starts) and starts[0] == 1 and starts[-1] > 1  # eight plans are soon all measured
+    assert all(a.best_reward <= b.best_reward for a, b in itertools.pairwise(summaries))
+    for n_iterations in (5, 6, 9, 14):
+        resumed = LstmSearch(replace(config, n_iterations=n_iterations), tmp_path, resume=True).run(PruningProblem(env, 120))
+    assert resumed == calm
+    LstmSearch(config, tmp_path / "calm").run(PruningProblem(env, 120))
+    assert files(tmp_path / "calm") == files(tmp_path)
 
 
 def test_evaluation_bound_is_kept():
@@ -338,7 +354,8 @@ def test_reward_that_is_not_finite_stops_the_search_and_leaves_the_checkpoint(tm
 
 @pytest.mark.parametrize(("setting", "value"), [
     ("hidden", 100), ("n_iterations", 0), ("samples_per_iteration", 1), ("learning_rate", float("nan")),
-    ("entropy_weight", -0.1), ("entropy_decay", 0.0), ("max_evaluations", 3), ("checkpoint_every", 0), ("seed", -1),
+    ("entropy_weight", -0.1), ("entropy_decay", 0.0), ("max_evaluations", 3), ("checkpoint_every", 0), ("patience", 0),
+    ("seed", -1),
 ])
 def test_settings_outside_their_range_are_refused(setting, value):
     with pytest.raises(SettingInvalid, match=f"{setting} is {value}, allowed is"):
