@@ -184,18 +184,27 @@ def _table(train: Sequence[StructuredRecord], min_count: int) -> CharacterTable:
 
 def _train(model: CnnBilstmCrf, train: Sequence[StructuredRecord], labels: Sequence[str], table: CharacterTable, shape: Shape,
            seed: int, folder: Path | None) -> None:
-    examples = []
-    for record in train:
-        clean = normalise(record.text)
-        ids, tags = table.encode(clean), tags_of(record, labels)
-        for w in windows(clean, shape.max_chars, shape.max_chars // 4):
-            examples.append(Example(ids[w.start : w.end], "joint", tags[w.start : w.end]))
+    examples = examples_of(train, labels, table, shape.max_chars)
     n_characters = round(shape.n_passes * sum(map(len, examples)))
     print(f"cnn_bilstm_crf: training on {len(train)} records, {len(labels)} labels, {n_characters} characters in all", file=sys.stderr)
     rng = random.Random(seed)
     config = LoopConfig(n_characters, shape.learning_rate, max_grad_norm=5.0, seed=seed)
     run_loop(model, LogLikelihood(), lambda: batches(examples, shape.chars_per_batch, rng), config, folder,
              say=lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def examples_of(records: Sequence[StructuredRecord], labels: Sequence[str], table: CharacterTable, max_chars: int) -> list[Example]:
+    """Windows of the records; one that starts inside a mention begins it, for a sequence may not start inside."""
+    examples = []
+    for record in records:
+        clean = normalise(record.text)
+        ids, tags = table.encode(clean), tags_of(record, labels)
+        for w in windows(clean, max_chars, max_chars // 4):
+            own = tags[w.start : w.end].copy()
+            if own[0] and own[0] % 2 == 0:
+                own[0] -= 1
+            examples.append(Example(ids[w.start : w.end], "joint", own))
+    return examples
 
 
 def predict_mentions(model: CnnBilstmCrf, table: CharacterTable, texts: Sequence[str], labels: Sequence[str], shape: Shape,

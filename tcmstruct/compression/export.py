@@ -32,6 +32,10 @@ class Exported(nn.Module):
     def __init__(self, model: CharTagger, readouts: Sequence[str]) -> None:
         super().__init__()
         self.model, self.names = model, list(readouts)
+        embedding = model.embedding
+        if isinstance(embedding.project, nn.Linear):  # a projected look-up is a look-up in a projected table
+            embedding.character.weight = nn.Parameter(embedding.project(embedding.character.weight).detach())
+            embedding.project = nn.Identity()
         parts = [model.readouts[n] for n in self.names] + [model.status]
         self.head = nn.Linear(model.config.encoder.hidden, sum(p.out_features for p in parts))
         self.head.weight.data = torch.cat([p.weight.data for p in parts])
@@ -108,6 +112,8 @@ def export(checkpoint: Path, out: Path, *, lexicon: Lexicon | None, card: dict[s
                "window_overlap_chars": window_overlap_chars, "transitions": _transitions(model), **card}
     (fresh / "card.json").write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     write_manifest(fresh)
+    for file in fresh.iterdir():
+        file.chmod(0o644)  # part of a package, not a result
     fresh.chmod(0o755)
     if out.exists():
         shutil.rmtree(out)

@@ -187,32 +187,45 @@ def spans(tag_log_p: np.ndarray, tags: np.ndarray, status_scores: np.ndarray | N
     if len(starts) == 0:
         return []
     length = len(tags)
-    own = tag_log_p[np.arange(length), tags]
     # a mention ends where the tag is not the I of its label
-    changes = np.concatenate([np.flatnonzero((tags[1:] != tags[:-1]) | (tags[1:] % 2 == 1)) + 1, [length]])
-    next_change = changes[np.searchsorted(changes, starts, side="right")]
-    out: list[Span] = []
-    for start, change in zip(starts.tolist(), next_change.tolist(), strict=True):
-        tag = int(tags[start])
-        end = change
-        if end < length and tags[end] == tag + 1:  # B was followed by its I's: the run of I's ends later
-            end = int(changes[np.searchsorted(changes, end, side="right")])
-        probability = float(own[start:end].min())
-        if end < length:
-            probability = min(probability, float(np.log1p(-min(0.9999999, np.exp(tag_log_p[end, tag + 1])))))
-        status, status_p = 0, 1.0
-        if status_scores is not None:
-            mean = log_softmax(status_scores[start:end].mean(0))
-            status = int(mean.argmax())
-            status_p = float(np.exp(mean[status]))
-        out.append(Span((tag - 1) // 2, start, end, float(np.exp(probability)), status, status_p))
-    return out
+    outside = np.flatnonzero(np.concatenate([(tags == 0) | (tags % 2 == 1), [True]]))
+    ends = outside[np.searchsorted(outside, starts, side="right")]
+    own = np.concatenate([tag_log_p[np.arange(length), tags], [0.0]])
+    borders = np.stack([starts, ends], 1).ravel()
+    probability = np.exp(np.minimum.reduceat(own, borders)[::2])
+    inner = ends < length
+    goes_on = np.exp(tag_log_p[ends[inner], tags[starts[inner]] + 1])
+    probability[inner] = np.minimum(probability[inner], 1 - goes_on)
+    if status_scores is None:
+        status, status_p = np.zeros(len(starts), np.int64), np.ones(len(starts))
+    else:
+        padded = np.concatenate([status_scores, np.zeros((1, status_scores.shape[1]), status_scores.dtype)])
+        mean = np.add.reduceat(padded, borders, axis=0)[::2] / (ends - starts)[:, None]
+        all_p = np.exp(log_softmax(mean))
+        status, status_p = all_p.argmax(1), all_p.max(1)
+    columns = zip((tags[starts] // 2).tolist(), starts.tolist(), ends.tolist(), probability.tolist(), status.tolist(), status_p.tolist(),
+                  strict=True)
+    return [Span(*row) for row in columns]
 
 
 def greedy_spans(tag_scores: np.ndarray, status_scores: np.ndarray | None = None) -> list[Span]:
     """Mentions of a readout without CRF: (T, K) scores → spans of the best legal sequence."""
     log_p = log_softmax(tag_scores)
     return spans(log_p, best_tags(log_p), status_scores)
+
+
+def hint_spans(tag_scores: np.ndarray, labels: Sequence[int]) -> list[Span]:
+    """Mentions of some labels of a readout that only hints: every character's own best tag, an I without its B begins one."""
+    tags = tag_scores.argmax(-1)
+    wanted = np.zeros(tag_scores.shape[1], bool)
+    for label in labels:
+        wanted[1 + 2 * label : 3 + 2 * label] = True
+    if not wanted[tags].any():
+        return []
+    previous = np.concatenate([[0], tags[:-1]])
+    inside = (tags > 0) & (tags % 2 == 0)
+    tags = np.where(inside & (previous != tags) & (previous != tags - 1), tags - 1, tags)
+    return [s for s in spans(log_softmax(tag_scores), tags) if s.label in labels]
 
 
 def tag_share(tag_log_p: np.ndarray, start: int, end: int, labels: Sequence[int]) -> float:

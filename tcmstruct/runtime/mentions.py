@@ -14,6 +14,7 @@ from tcmstruct.runtime.decode import (
     Transitions,
     best_paths,
     greedy_spans,
+    hint_spans,
     log_softmax,
     posteriors,
     spans,
@@ -97,9 +98,9 @@ def mentions_of(parts: Sequence[WindowScores], clinical_spans: Sequence[list[Spa
             if readout not in part.tags:
                 continue
             labels = list(READOUTS[readout])
-            for s in greedy_spans(part.tags[readout]):
-                kind = kinds.get(labels[s.label])
-                if kind and s.probability >= side_threshold and window.keep_start <= offset + s.start < window.keep_end:
+            for s in hint_spans(part.tags[readout], [labels.index(name) for name in kinds]):
+                if s.probability >= side_threshold and window.keep_start <= offset + s.start < window.keep_end:
+                    kind = kinds[labels[s.label]]
                     found.append(Mention(kind, offset + s.start, offset + s.end, None, calibration("side", s.probability)))
     found.sort(key=lambda m: (m.start, -m.end, m.type))
     return found

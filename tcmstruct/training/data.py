@@ -76,7 +76,10 @@ def labelled(records: Iterable[dict], readout: str, table: CharacterTable, max_c
         ids = table.encode(text)
         for w in windows(text, max_chars, max_chars // 4):
             s = slice(w.start, w.end)
-            out.append(Example(ids[s], readout, tags[s], status[s], weight, text[s]))
+            own = tags[s].copy()
+            if len(own) and own[0] > 0 and own[0] % 2 == 0:
+                own[0] -= 1  # the window begins inside a mention: a legal sequence begins it here
+            out.append(Example(ids[s], readout, own, status[s], weight, text[s]))
     return out
 
 

@@ -89,6 +89,15 @@ def records():
                                                                   Mention("舌质", 9, 11)]) for i, w in enumerate(words)]
 
 
+def test_every_window_is_a_sequence_that_the_layer_allows():
+    text = "患者" + "上腹部隐痛" * 9
+    record = StructuredRecord("1", text, [Mention("症状", i, i + 5, "有") for i in range(2, len(text), 5)])
+    examples = neural.examples_of([record], ["症状-有"], neural._table([record], 1), 12)
+    assert len(examples) > 4
+    assert sum(e.tags[0] == 1 for e in examples) > 1  # windows that start inside a mention are among them
+    assert all(legal(e.tags.tolist()) and len(e) == len(e.tags) for e in examples)
+
+
 def triples(found):
     return [(m.type, m.start, m.end, m.status) for m in found.entities]
 
