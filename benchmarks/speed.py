@@ -97,7 +97,7 @@ def convert(records: Path, out: Path, *options: str) -> dict[str, float]:
         raise SystemExit(f"convert ended with {process.returncode}")
     watch.join()
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    return {"wall_s": time.perf_counter() - began, "peak_mb": watch.peak / 2**20, "run_s": manifest["run"]["elapsed_s"] if "run" in manifest else 0.0,
+    return {"wall_s": time.perf_counter() - began, "peak_mb": watch.peak / 2**20, "run_s": manifest["timing"]["elapsed_s"],
             "n": manifest["counts"]["in"]}
 
 

@@ -116,11 +116,11 @@ def build(data: Path, e5: Path, work: Path, out: Path) -> Path:
         loop = LoopConfig(SHARPEN_CHARACTERS, learning_rate=SHARPEN_RATE, encoder_learning_rate=SHARPEN_RATE, warmup=0.05, seed=3)
         sets = _sets(data, SHARPEN_SETS, gold_repeats=3) + readings(data, work / "readings.jsonl")
         train(work / "student", work / "sharpened",
-              TrainConfig(sets, loop, max_chars=400, chars_per_batch=2400, dropout=0.05, crf_readouts=("gold",)), dev, lexicon=lexicon)
-    return ship(work / "sharpened", out, lexicon, dev["gold"])
+              TrainConfig(sets, loop, max_chars=400, chars_per_batch=6000, dropout=0.05, crf_readouts=("gold",)), dev, lexicon=lexicon)
+    return ship(work / "sharpened", out, lexicon, dev["gold"], [r["text"] for r in gold], work / "fp32")
 
 
-SHARPEN_CHARACTERS, SHARPEN_RATE = 2_000_000, 5e-4
+SHARPEN_CHARACTERS, SHARPEN_RATE = 1_500_000, 7e-4
 
 
 def main() -> None:

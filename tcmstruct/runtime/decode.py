@@ -220,15 +220,16 @@ def hint_spans(tag_scores: np.ndarray, labels: Sequence[int]) -> list[Span]:
     wanted = np.zeros(tag_scores.shape[1], bool)
     for label in labels:
         wanted[1 + 2 * label : 3 + 2 * label] = True
-    if not wanted[tags].any():
+    tags[~wanted[tags]] = 0
+    if not tags.any():
         return []
     previous = np.concatenate([[0], tags[:-1]])
     inside = (tags > 0) & (tags % 2 == 0)
     tags = np.where(inside & (previous != tags) & (previous != tags - 1), tags - 1, tags)
-    return [s for s in spans(log_softmax(tag_scores), tags) if s.label in labels]
+    return spans(log_softmax(tag_scores), tags)
 
 
-def tag_share(tag_log_p: np.ndarray, start: int, end: int, labels: Sequence[int]) -> float:
-    """Mean probability that characters [start, end) belong to any of `labels`, by B or I tags."""
+def share_of_labels(tag_scores: np.ndarray, labels: Sequence[int]) -> np.ndarray:
+    """(T,) probability that each character belongs to any of `labels`, by B or I tags."""
     columns = [c for label in labels for c in (1 + 2 * label, 2 + 2 * label)]
-    return float(np.exp(tag_log_p[start:end][:, columns]).sum(-1).mean())
+    return np.exp(log_softmax(tag_scores)[:, columns]).sum(-1)

@@ -15,10 +15,9 @@ from tcmstruct.runtime.decode import (
     best_paths,
     greedy_spans,
     hint_spans,
-    log_softmax,
     posteriors,
+    share_of_labels,
     spans,
-    tag_share,
 )
 from tcmstruct.runtime.tagger import WindowScores
 
@@ -85,12 +84,16 @@ def mentions_of(parts: Sequence[WindowScores], clinical_spans: Sequence[list[Spa
     found: list[Mention] = []
     for part, of_part in zip(parts, clinical_spans, strict=True):
         offset, window = part.window.start, part.window
-        votes: dict[str, np.ndarray] = {}
+        votes: dict[str, dict[str, np.ndarray]] = {}
         for s in of_part:
             if s.probability < min_probability or not window.keep_start <= offset + s.start < window.keep_end:
                 continue
             label, family = clinical[s.label]
-            kind = _fine_type(label, family, part, votes, s.start, s.end)
+            kind = family
+            if label in FINE_TYPES:
+                if label not in votes:
+                    votes[label] = _votes(label, part)
+                kind = _member(votes[label], family, s.start, s.end)
             status = STATUSES[s.status] if kind in TYPES_WITH_STATUS else None
             raw = s.probability * (s.status_probability if status else 1.0)
             found.append(Mention(kind, offset + s.start, offset + s.end, status, calibration(f"entity:{label}", raw)))
@@ -106,18 +109,24 @@ def mentions_of(parts: Sequence[WindowScores], clinical_spans: Sequence[list[Spa
     return found
 
 
-def _fine_type(label: str, family: str, part: WindowScores, votes: dict[str, np.ndarray], start: int, end: int) -> str:
-    """The member of a family that the other readouts believe in most; the family's own type if none does."""
-    best, best_share = family, 0.0
-    for kind, witnesses in FINE_TYPES.get(label, {}).items():
-        share = 0.0
+def _votes(label: str, part: WindowScores) -> dict[str, np.ndarray]:
+    """Member of a family → (T + 1,) running sum over the characters of what the readouts believe of it."""
+    out = {}
+    for kind, witnesses in FINE_TYPES[label].items():
+        total = np.zeros(len(part.status), np.float32)
         for readout, names in witnesses.items():
-            if readout not in part.tags:
-                continue
-            if readout not in votes:
-                votes[readout] = log_softmax(part.tags[readout])
-            order = list(READOUTS[readout])
-            share += tag_share(votes[readout], start, end, [order.index(n) for n in names])
-        if share > best_share:
+            if readout in part.tags:
+                order = list(READOUTS[readout])
+                total += share_of_labels(part.tags[readout], [order.index(n) for n in names])
+        out[kind] = np.concatenate([[0.0], np.cumsum(total, dtype=np.float64)])
+    return out
+
+
+def _member(votes: Mapping[str, np.ndarray], family: str, start: int, end: int) -> str:
+    """The member that the readouts believe in most; the family's own type if none has a mean share of 0.3."""
+    best, best_share = family, 0.3
+    for kind, running in votes.items():
+        share = float(running[end] - running[start]) / (end - start)
+        if share >= best_share:
             best, best_share = kind, share
-    return best if best_share >= 0.3 else family
+    return best

@@ -66,31 +66,44 @@ class OnnxTagger:
 
     def scores(self, texts: Sequence[str]) -> list[list[WindowScores]]:
         """For each text its windows' scores, in text order; nothing is truncated."""
+        jobs, n_windows = self._jobs(texts)
+        results: list[list[WindowScores | None]] = [[None] * n for n in n_windows]
+        for batch in self._plan(jobs):
+            (scores,) = self._session.run(None, self._feed(batch))
+            for row, (number, k, window, window_ids, _) in enumerate(batch):
+                own = scores[row, : len(window_ids)]
+                results[number][k] = WindowScores(window, {n: own[:, c] for n, c in self._columns.items()}, own[:, self._status])
+        return results  # type: ignore[return-value]
+
+    def feeds(self, texts: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+        """The batches of inputs that `scores` would run (for calibrating a quantised model)."""
+        return map(self._feed, self._plan(self._jobs(texts)[0]))
+
+    def _jobs(self, texts: Sequence[str]) -> tuple[list[tuple], list[int]]:
+        """(text number, window number, window, ids, lexicon features) of every window, and the windows of each text."""
         jobs: list[tuple[int, int, Window, np.ndarray, np.ndarray | None]] = []
-        results: list[list[WindowScores | None]] = []
+        n_windows = []
         for number, text in enumerate(texts):
             clean = normalise(text)
             ids = self._table.encode(clean)
             features = self._lexicon.features(clean) if self._lexicon is not None else None
             parts = windows(clean, self.max_chars, self.overlap_chars)
-            results.append([None] * len(parts))
+            n_windows.append(len(parts))
             jobs.extend((number, k, w, ids[w.start : w.end], None if features is None else features[w.start : w.end])
                         for k, w in enumerate(parts))
-        for batch in self._plan(jobs):
-            length = self._padded(batch[0])
-            ids = np.zeros((len(batch), length), np.int32)
-            feeds = {self._inputs[0]: ids}
-            if self._lexicon is not None:
-                feeds[self._inputs[1]] = channel = np.zeros((len(batch), length, self._lexicon.n_features), np.uint8)
-            for row, (_, _, _, window_ids, features) in enumerate(batch):
-                ids[row, : len(window_ids)] = window_ids
-                if features is not None:
-                    channel[row, : len(window_ids)] = features
-            (scores,) = self._session.run(None, feeds)
-            for row, (number, k, window, window_ids, _) in enumerate(batch):
-                own = scores[row, : len(window_ids)]
-                results[number][k] = WindowScores(window, {n: own[:, c] for n, c in self._columns.items()}, own[:, self._status])
-        return results  # type: ignore[return-value]
+        return jobs, n_windows
+
+    def _feed(self, batch: list[tuple]) -> dict[str, np.ndarray]:
+        length = self._padded(batch[0])
+        ids = np.zeros((len(batch), length), np.int32)
+        feed = {self._inputs[0]: ids}
+        if self._lexicon is not None:
+            feed[self._inputs[1]] = channel = np.zeros((len(batch), length, self._lexicon.n_features), np.uint8)
+        for row, (_, _, _, window_ids, features) in enumerate(batch):
+            ids[row, : len(window_ids)] = window_ids
+            if features is not None:
+                channel[row, : len(window_ids)] = features
+        return feed
 
     @staticmethod
     def _padded(job: tuple) -> int:
