@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from benchmarks.baselines import Fit, Predict, with_fields
 from benchmarks.baselines.joint import fingerprint, labels_of, mentions_of, tags_of
@@ -122,7 +121,8 @@ class CnnBilstmCrf(nn.Module):
         self.embedding = nn.Embedding(n_characters, shape.embedding, padding_idx=0)
         self.convolutions = nn.ModuleList(nn.Conv1d(shape.embedding, shape.filters, k, padding=k // 2) for k in shape.kernels)
         width = shape.embedding + shape.filters * len(shape.kernels)
-        self.lstm = nn.LSTM(width, shape.hidden, batch_first=True, bidirectional=True)
+        self.onward = nn.LSTM(width, shape.hidden, batch_first=True)
+        self.returning = nn.LSTM(width, shape.hidden, batch_first=True)
         self.output = nn.Linear(2 * shape.hidden, n_tags)
         self.dropout = nn.Dropout(shape.dropout)
         self.crf = Crf(n_tags)
@@ -131,9 +131,13 @@ class CnnBilstmCrf(nn.Module):
         """ids (B, T), 0 on padding → scores (B, T, K). A row's scores do not depend on how far it is padded."""
         x = self.dropout(self.embedding(ids))
         beside = [torch.relu(c(x.transpose(1, 2))).transpose(1, 2) for c in self.convolutions]
-        packed = pack_padded_sequence(torch.cat([x, *beside], 2), (ids != 0).sum(1), batch_first=True, enforce_sorted=False)
-        hidden, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=ids.shape[1])
-        return self.output(self.dropout(hidden))
+        x = torch.cat([x, *beside], 2)
+        # Each row is turned round within its own length (packed sequences do the same at half the speed).
+        place, length = torch.arange(ids.shape[1]), (ids != 0).sum(1, keepdim=True)
+        turn = torch.where(place < length, length - 1 - place, place).unsqueeze(2)
+        onward = self.onward(x)[0]
+        returning = self.returning(x.gather(1, turn.expand_as(x)))[0]
+        return self.output(self.dropout(torch.cat([onward, returning.gather(1, turn.expand_as(returning))], 2)))
 
 
 class LogLikelihood:

@@ -9,7 +9,7 @@ from benchmarks.baselines import Fit, Found, Predict, with_fields
 from tcmstruct.labels import READOUTS
 from tcmstruct.pipeline import Structurer
 from tcmstruct.record import Mention, Record, StructuredRecord
-from tcmstruct.runtime.decode import spans
+from tcmstruct.runtime.decode import greedy_spans
 from tcmstruct.runtime.tagger import OnnxTagger
 from tcmstruct.schema import Schema
 
@@ -62,7 +62,7 @@ def make_student_readout(tagger: OnnxTagger, readout: str) -> Fit:
         """Trained already, on the training sets alone."""
         def predict(texts: Sequence[str]) -> list[Found]:
             return [Found([Mention(labels[s.label], w.start + s.start, w.start + s.end, None, s.probability)
-                           for part in parts for w in [part.window] for s in spans(part.tags[readout])
+                           for part in parts for w in [part.window] for s in greedy_spans(part.tags[readout])
                            if w.keep_start <= w.start + s.start < w.keep_end])
                     for parts in tagger.scores(texts)]
 

@@ -20,7 +20,8 @@ _SHORT = {0x0D: "CR", 0x1B: "ESC", 0x7F: "DEL", 0xAD: "SHY", 0x200B: "ZWSP", 0x2
 _BLANK = frozenset((0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x3164, 0xFFA0))
 """Invisible though their category is that of letters or marks."""
 _HIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"))
-_PLAIN = re.compile("[\\n\\t\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u3000-\u303f\u3041-\u3096\u30a0-\u30ff\u4e00-\u9fff\uff01-\uff9f]*")
+_PLAIN = re.compile("[\\n\\t\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff"
+                    "\u2010-\u2027\u3000-\u303f\u3041-\u3096\u30a0-\u30ff\u4e00-\u9fff\uff01-\uff9f]*")
 """Surely visible; a fast road for nearly all text."""
 
 

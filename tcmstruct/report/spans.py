@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 MAX_LANES = 5
 """Underlines stacked under one another; deeper overlaps share the last lane."""
@@ -74,7 +75,7 @@ def split(length: int, mentions: Sequence[tuple[int, int]], fields: Sequence[tup
     cuts = sorted({0, length, *opens, *closes})
     active: tuple[set[int], set[int]] = (set(), set())
     out = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         for kind, i in closes.get(start, ()):
             active[kind].discard(i)
         for kind, i in opens.get(start, ()):

@@ -6,6 +6,7 @@ which section it is in. Its cost is the number of hits, whatever the number of f
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -340,7 +341,7 @@ class Reader:
 class _Witness:
     """What the model says of a place in the text."""
 
-    __slots__ = ("_by_type",)
+    __slots__ = ("_by_type", "_longest")
 
     def __init__(self, mentions: Sequence[Mention]) -> None:
         self._by_type: dict[str, list[Mention]] = {}
@@ -348,6 +349,7 @@ class _Witness:
             self._by_type.setdefault(mention.type, []).append(mention)
         for own in self._by_type.values():
             own.sort(key=_begin)
+        self._longest = max((mention.end - mention.start for mention in mentions), default=0)
 
     def judge(self, candidate: Candidate, start: int, end: int, types: Sequence[str], yes_no: bool, denied: bool,
               text: str) -> None:
@@ -361,7 +363,10 @@ class _Witness:
         best: Mention | None = None
         most = 0
         for kind in types:
-            for mention in self._by_type.get(kind, ()):
+            own = self._by_type.get(kind, [])
+            # a mention that reaches `start` begins no further back than the longest mention is long
+            for place in range(bisect_left(own, start - self._longest, key=_begin), len(own)):
+                mention = own[place]
                 if mention.start >= end:
                     break
                 shared = min(end, mention.end) - max(start, mention.start)

@@ -71,8 +71,8 @@ def test_company_and_batch_size_change_no_byte(structurer, examples):
     assert lines(8, 100_000) == alone
 
 
-@pytest.mark.parametrize("text", ["咳", "1", "😷" * 50, "\u200b\u202e\x00a", "頭痛，發熱，舌紅苔黃，脈數", "ａｂｃ　３８．５℃", "𠮷野家" * 30,
-                                  "无" * 700, "\ue000\ue001", "\ud800咳嗽"])
+@pytest.mark.parametrize("text", ["咳", "1", "😷" * 50, "\u200b\u202e\x00a", "頭痛，發熱，舌紅苔黃，脈數", "ａｂｃ　３８．５℃", 
+                                  "𠮷野家" * 30,                                   "无" * 700, "\ue000\ue001", "\ud800咳嗽"])
 def test_odd_texts_are_read_and_offsets_stay_true(structurer, text):
     result = structurer.structure(text)
     assert result.text == text
@@ -100,7 +100,8 @@ def test_a_very_long_text_without_punctuation_ends(structurer):
     assert len(result.text) == 20_000 and all(m.end <= 20_000 for m in result.entities)
 
 
-@pytest.mark.parametrize(("text", "code"), [("", "text_empty"), (" \n\t", "text_empty"), (None, "text_not_a_string"), (5, "text_not_a_string")])
+@pytest.mark.parametrize(("text", "code"), [("", "text_empty"), (" \n\t", "text_empty"),
+                                            (None, "text_not_a_string"), (5, "text_not_a_string")])
 def test_what_is_no_text_is_rejected_with_a_reason(structurer, text, code):
     with pytest.raises(RecordRejected) as caught:
         structurer.structure(text)

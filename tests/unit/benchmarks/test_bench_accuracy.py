@@ -123,6 +123,15 @@ def test_models_that_are_not_there_are_not_built(tmp_path):
             known[name].labelled("cshan")
 
 
+def test_titles_say_which_model_is_shipped(tmp_path):
+    shipped = accuracy.DEFAULT_FOLDER
+    for student, int8, expected in ((None, tmp_path, ["student (shipped)", "student int8"]),
+                                    (tmp_path, shipped, ["student", "student int8 (shipped)"]),
+                                    (None, None, ["student (shipped)", "student int8"])):
+        known = accuracy.systems(None, student, int8, None)
+        assert [known["student"].title, known["int8"].title] == expected
+
+
 def test_an_unknown_system_is_refused(monkeypatch, capsys, data):
     monkeypatch.setattr("sys.argv", ["accuracy", "--data", str(data), "--only", "students"])
     with pytest.raises(SystemExit, match="unknown system students; allowed: keywords"):

@@ -60,6 +60,7 @@ def test_partition_best_and_marginals_equal_the_sum_over_all_sequences(crf, scor
         assert marginals[row, n:].abs().sum() == 0
 
 
+@torch.no_grad()
 def test_score_of_a_sequence_ignores_padding(crf, scores):
     tags = torch.tensor([[0, 1, 2, 0], [3, 4, -100, -100], [1, -100, -100, -100]])
     found = crf.score(scores, mask(), tags)
