@@ -10,14 +10,13 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import json
 import random
 import sys
 import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-
-import orjson
 
 from tcmstruct.errors import RecordRejected
 from tcmstruct.pipeline import Structurer
@@ -101,7 +100,7 @@ def run(structurer: Structurer, records: Iterator[Record], together: int, check:
             if check and (wrong := faults(result, record)):
                 raise SystemExit(f"record {record.id}: {'; '.join(wrong)}")
             line = result.to_dict(keep_text=False)
-            digest.update(orjson.dumps(line))
+            digest.update(json.dumps(line, sort_keys=True).encode())  # escapes lone surrogates, which UTF-8 cannot hold
         batch.clear()
 
     for record in records:

@@ -76,3 +76,6 @@ SIDE_TYPES: dict[str, dict[str, str]] = {
     "cmedqaner": {"time": "时间病程", "physiology": "测量评分"},
 }
 """Readout → its labels that add types which the gold guide leaves out → the type."""
+
+NESTING_TYPES: frozenset[str] = frozenset({"身体部位"})
+"""Added types that may stand inside a clinical mention (the 胃脘 of 胃脘胀痛); the others give way to it."""

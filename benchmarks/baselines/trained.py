@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.baselines import Fit, Found, Predict, with_fields
+from tcmstruct.evaluation.calibration import calibrate
 from tcmstruct.labels import READOUTS
 from tcmstruct.pipeline import Structurer
 from tcmstruct.record import Mention, Record, StructuredRecord
 from tcmstruct.runtime.decode import greedy_spans
+from tcmstruct.runtime.mentions import Calibration
 from tcmstruct.runtime.tagger import OnnxTagger
 from tcmstruct.schema import Schema
 
@@ -69,3 +73,25 @@ def make_student_readout(tagger: OnnxTagger, readout: str) -> Fit:
         return predict
 
     return fit
+
+
+def cross_fitted_ece(structurer: Structurer, gold: Sequence[StructuredRecord], n_folds: int = 5) -> dict[str, float]:
+    """Calibration error of records that the calibration was not fitted on.
+
+    The tables of a model folder are fitted on all of dev, where its own error would be too kind: here each fold of the
+    documents is judged by tables that the other folds gave.
+
+    Returns:
+        "entities" and "fields" → expected calibration error over all folds together.
+    """
+    from tcmstruct.recipes.calibrate import fit, judged
+
+    folds = [judged(structurer, gold[k::n_folds]) for k in range(n_folds)]
+    pairs: dict[str, list[tuple[float, bool]]] = {"entity": [], "field": []}
+    for k, fold in enumerate(folds):
+        calibration = Calibration(fit([e for j, other in enumerate(folds) if j != k for e in other]))
+        for e in fold:
+            pairs[e.name.split(":")[0]].append((calibration(e.name, e.raw), e.right))
+    names = {"entity": "entities", "field": "fields"}
+    return {names[kind]: calibrate(np.array([c for c, _ in found]), np.array([r for _, r in found], dtype=bool)).ece
+            for kind, found in pairs.items() if found}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
@@ -68,15 +67,3 @@ def _isotonic(group: Sequence[Judged], knots: int) -> dict[str, list[float]]:
     share = max(10, len(raw) // knots)
     fitted = np.maximum.accumulate([float(model.predict(raw[np.abs(raw - e).argsort()[:share]]).mean()) for e in edges])
     return {"raw": [round(float(e), 5) for e in edges], "calibrated": [round(float(v), 4) for v in fitted]}
-
-
-def review_threshold(examples: Sequence[Judged], tables: dict[str, Any], kind: str, precision: float = 0.97) -> float:
-    """The lowest confidence such that values at or above it are right in at least `precision` of cases."""
-    calibration = Calibration(tables)
-    pairs = sorted(((calibration(e.name, e.raw), e.right) for e in examples if e.name.startswith(kind)), reverse=True)
-    best, right = 1.0, 0
-    for n, (confidence, is_right) in enumerate(pairs, start=1):
-        right += is_right
-        if n >= 20 and right / n >= precision:
-            best = confidence
-    return round(best, 4)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tcmstruct.labels import FINE_TYPES, READOUTS, SIDE_TYPES, STATUSES, TYPES_WITH_STATUS
+from tcmstruct.labels import FINE_TYPES, NESTING_TYPES, READOUTS, SIDE_TYPES, STATUSES, TYPES_WITH_STATUS
 from tcmstruct.record import Mention
 from tcmstruct.runtime.decode import (
     Span,
@@ -97,6 +97,9 @@ def mentions_of(parts: Sequence[WindowScores], clinical_spans: Sequence[list[Spa
             status = STATUSES[s.status] if kind in TYPES_WITH_STATUS else None
             raw = s.probability * (s.status_probability if status else 1.0)
             found.append(Mention(kind, offset + s.start, offset + s.end, status, calibration(f"entity:{label}", raw)))
+        taken = np.zeros(window.end - offset, bool)
+        for s in of_part:
+            taken[s.start : s.end] = True
         for readout, kinds in SIDE_TYPES.items():
             if readout not in part.tags:
                 continue
@@ -104,6 +107,8 @@ def mentions_of(parts: Sequence[WindowScores], clinical_spans: Sequence[list[Spa
             for s in hint_spans(part.tags[readout], [labels.index(name) for name in kinds]):
                 if s.probability >= side_threshold and window.keep_start <= offset + s.start < window.keep_end:
                     kind = kinds[labels[s.label]]
+                    if kind not in NESTING_TYPES and taken[s.start : s.end].any():
+                        continue
                     found.append(Mention(kind, offset + s.start, offset + s.end, None, calibration("side", s.probability)))
     found.sort(key=lambda m: (m.start, -m.end, m.type))
     return found

@@ -56,3 +56,15 @@ def test_a_readout_of_the_student_joins_its_windows():
     (found,) = trained.make_student_readout(tagger, "cshan")([])(["甲乙丙丁戊己"])
     assert [(m.type, m.start, m.end, m.status) for m in found.entities] == [("HER", 1, 3, None), ("HER", 3, 5, None)]
     assert found.entities[0].confidence > 0.99
+
+
+def test_ece_is_judged_on_records_that_did_not_fit_the_calibration(monkeypatch):
+    pytest.importorskip("sklearn", reason="needs the extra [bench]")
+    from tcmstruct.recipes import calibrate
+
+    seen = []
+    monkeypatch.setattr(calibrate, "judged", lambda _, gold: [calibrate.Judged(f"entity:{g}", 0.9, True) for g in gold])
+    monkeypatch.setattr(calibrate, "fit", lambda examples: seen.append({e.name for e in examples}) or {
+        "entity": {"raw": [0.0, 1.0], "calibrated": [0.5, 0.5]}})
+    assert trained.cross_fitted_ece(None, list("abcdef"), n_folds=3) == {"entities": pytest.approx(0.5)}
+    assert seen == [{f"entity:{g}" for g in part} for part in ("becf", "adcf", "adbe")]
