@@ -55,7 +55,7 @@ class Shape:
     chars_per_batch: int = 1536
     min_count: int = 2
     learning_rate: float = 4e-3
-    n_passes: float = 20.0
+    n_passes: float = 8.0
 
 
 class Crf(nn.Module):
