@@ -1,6 +1,6 @@
 """End-to-end speed and memory of `convert`, beside the machine's own fp32 matrix ceiling, in one run.
 
-    python -m benchmarks.speed [--records 1000] [--repeats 3] [--fields] [--growth]
+    python -m benchmarks.speed [--records 2000] [--repeats 3] [--fields] [--growth]
 
 Records of 250–450 characters: real ones where TCMSTRUCT_DATA is there, else recombined invented ones of examples/.
 Every figure is a median; rates are given per TFLOP/s of the ceiling measured before and after, because machines differ.
@@ -113,7 +113,7 @@ def pack(n_fields: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=int, default=1000)
+    parser.add_argument("--records", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--fields", action="store_true", help="cost from 5 to 500 fields")
     parser.add_argument("--growth", type=int, nargs="*", help="memory at these numbers of records")

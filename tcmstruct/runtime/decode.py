@@ -226,10 +226,15 @@ def hint_spans(tag_scores: np.ndarray, labels: Sequence[int]) -> list[Span]:
     previous = np.concatenate([[0], tags[:-1]])
     inside = (tags > 0) & (tags % 2 == 0)
     tags = np.where(inside & (previous != tags) & (previous != tags - 1), tags - 1, tags)
-    return spans(log_softmax(tag_scores), tags)
+    # hints are few: only their characters, and the one after each, need probabilities
+    log_p = np.zeros_like(tag_scores)
+    here = tags > 0
+    here[1:] |= tags[:-1] > 0
+    log_p[here] = log_softmax(tag_scores[here])
+    return spans(log_p, tags)
 
 
-def share_of_labels(tag_scores: np.ndarray, labels: Sequence[int]) -> np.ndarray:
-    """(T,) probability that each character belongs to any of `labels`, by B or I tags."""
-    columns = [c for label in labels for c in (1 + 2 * label, 2 + 2 * label)]
-    return np.exp(log_softmax(tag_scores)[:, columns]).sum(-1)
+def label_probability(tag_scores: np.ndarray) -> np.ndarray:
+    """(T, K) scores → (T, labels) probability that each character belongs to each label, by its B or I tag."""
+    p = np.exp(log_softmax(tag_scores))
+    return p[:, 1::2] + p[:, 2::2]

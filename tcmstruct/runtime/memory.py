@@ -13,7 +13,7 @@ from tcmstruct.errors import UsageError
 
 _KIB = 1024
 MIN_CHARS_PER_BATCH = 512
-MAX_CHARS_PER_BATCH = 1536
+MAX_CHARS_PER_BATCH = 3072
 BYTES_PER_CHAR = 24_000
 """Bytes that one padded character takes at the peak: about 25 live fp32 vectors of the encoder's widths, measured by
 `python -m benchmarks.memory`, with a margin of a third."""

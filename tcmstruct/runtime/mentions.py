@@ -15,8 +15,8 @@ from tcmstruct.runtime.decode import (
     best_paths,
     greedy_spans,
     hint_spans,
+    label_probability,
     posteriors,
-    share_of_labels,
     spans,
 )
 from tcmstruct.runtime.tagger import WindowScores
@@ -92,7 +92,7 @@ def mentions_of(parts: Sequence[WindowScores], clinical_spans: Sequence[list[Spa
             kind = family
             if label in FINE_TYPES:
                 if label not in votes:
-                    votes[label] = _votes(label, part)
+                    votes[label] = _votes(label, part, of_part)
                 kind = _member(votes[label], family, s.start, s.end)
             status = STATUSES[s.status] if kind in TYPES_WITH_STATUS else None
             raw = s.probability * (s.status_probability if status else 1.0)
@@ -114,15 +114,23 @@ def mentions_of(parts: Sequence[WindowScores], clinical_spans: Sequence[list[Spa
     return found
 
 
-def _votes(label: str, part: WindowScores) -> dict[str, np.ndarray]:
-    """Member of a family → (T + 1,) running sum over the characters of what the readouts believe of it."""
+def _votes(label: str, part: WindowScores, of_part: Sequence[Span]) -> dict[str, np.ndarray]:
+    """Member of a family → (T + 1,) running sum over the family's characters of what the readouts believe of it."""
+    number = list(READOUTS["gold"]).index(label)
+    here = np.zeros(len(part.status), bool)
+    for s in of_part:
+        if s.label == number:
+            here[s.start : s.end] = True
+    believed: dict[str, np.ndarray] = {}
     out = {}
     for kind, witnesses in FINE_TYPES[label].items():
-        total = np.zeros(len(part.status), np.float32)
+        total = np.zeros(len(here), np.float32)
         for readout, names in witnesses.items():
             if readout in part.tags:
+                if readout not in believed:
+                    believed[readout] = label_probability(part.tags[readout][here])
                 order = list(READOUTS[readout])
-                total += share_of_labels(part.tags[readout], [order.index(n) for n in names])
+                total[here] += believed[readout][:, [order.index(n) for n in names]].sum(1)
         out[kind] = np.concatenate([[0.0], np.cumsum(total, dtype=np.float64)])
     return out
 
