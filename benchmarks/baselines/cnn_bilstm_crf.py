@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks.baselines import Fit, Predict, with_fields
 from benchmarks.baselines.joint import fingerprint, labels_of, mentions_of, tags_of
+from tcmstruct.model.crf import Crf
 from tcmstruct.record import Mention, StructuredRecord
 from tcmstruct.schema import Schema
 from tcmstruct.text.characters import CharacterTable
@@ -26,9 +27,6 @@ from tcmstruct.text.windows import windows
 from tcmstruct.training.data import Batch, Example, batches
 from tcmstruct.training.loop import LoopConfig
 from tcmstruct.training.loop import fit as run_loop
-
-ILLEGAL = -1e4
-"""Score of a transition that BIO does not allow."""
 
 
 @dataclass(frozen=True)
@@ -56,61 +54,6 @@ class Shape:
     min_count: int = 2
     learning_rate: float = 4e-3
     n_passes: float = 8.0
-
-
-class Crf(nn.Module):
-    """Linear-chain CRF layer over B-x/I-x tags (numbers as in `joint.tags_of`); illegal sequences score ILLEGAL."""
-
-    def __init__(self, n_tags: int) -> None:
-        super().__init__()
-        self.transitions = nn.Parameter(torch.zeros(n_tags, n_tags))  # from, to
-        self.first, self.last = nn.Parameter(torch.zeros(n_tags)), nn.Parameter(torch.zeros(n_tags))
-        inside = torch.arange(2, n_tags, 2)
-        block = torch.zeros(n_tags, n_tags)
-        block[:, inside] = ILLEGAL
-        block[inside, inside] = 0.0
-        block[inside - 1, inside] = 0.0
-        self.register_buffer("block", block, persistent=False)
-        self.register_buffer("block_first", torch.zeros(n_tags).index_fill(0, inside, ILLEGAL), persistent=False)
-
-    def log_partition(self, scores: Tensor, mask: Tensor) -> Tensor:
-        """Log of the sum over all sequences (forward algorithm): scores (B, T, K), mask (B, T) → (B,)."""
-        moves = self.transitions + self.block
-        total = self.first + self.block_first + scores[:, 0]
-        for t in range(1, scores.shape[1]):
-            after = torch.logsumexp(total.unsqueeze(2) + moves, dim=1) + scores[:, t]
-            total = torch.where(mask[:, t, None], after, total)
-        return torch.logsumexp(total + self.last, dim=1)
-
-    def score(self, scores: Tensor, mask: Tensor, tags: Tensor) -> Tensor:
-        """Score of one sequence: tags (B, T), anything on padding → (B,)."""
-        tags = tags.masked_fill(~mask, 0)
-        moves = (self.transitions + self.block)[tags[:, :-1], tags[:, 1:]] * mask[:, 1:]
-        own = scores.gather(2, tags.unsqueeze(2)).squeeze(2) * mask
-        last = tags.gather(1, mask.sum(1, keepdim=True) - 1).squeeze(1)
-        return own.sum(1) + moves.sum(1) + (self.first + self.block_first)[tags[:, 0]] + self.last[last]
-
-    def best(self, scores: Tensor, mask: Tensor) -> Tensor:
-        """The best sequence (Viterbi): (B, T) tags, 0 on padding."""
-        moves = self.transitions + self.block
-        stay = torch.arange(scores.shape[2]).expand(len(scores), -1)
-        total = self.first + self.block_first + scores[:, 0]
-        back = []
-        for t in range(1, scores.shape[1]):
-            after, came = (total.unsqueeze(2) + moves).max(1)
-            here = mask[:, t, None]
-            back.append(torch.where(here, came, stay))
-            total = torch.where(here, after + scores[:, t], total)
-        tags = [(total + self.last).argmax(1)]
-        for came in reversed(back):
-            tags.append(came.gather(1, tags[-1].unsqueeze(1)).squeeze(1))
-        return torch.stack(tags[::-1], 1).masked_fill(~mask, 0)
-
-    def marginals(self, scores: Tensor, mask: Tensor) -> Tensor:
-        """Probability of each tag at each place, the gradient of the log partition: (B, T, K)."""
-        with torch.enable_grad():
-            scores = scores.detach().requires_grad_()
-            return torch.autograd.grad(self.log_partition(scores, mask).sum(), scores)[0]
 
 
 class CnnBilstmCrf(nn.Module):
