@@ -24,7 +24,7 @@ SHAPES: tuple[tuple[int, int, int], ...] = (
 )
 """(rows, inner, columns) of products: the layers of the teacher (384 wide) and of the student (224), and a square one."""
 
-LIBRARIES = ("numpy", "torch", "onnxruntime", "sklearn-crfsuite", "pydantic", "pyahocorasick", "scipy", "safetensors")
+LIBRARIES = ("numpy", "torch", "onnxruntime", "sklearn-crfsuite", "pydantic", "pyahocorasick", "jieba", "rapidfuzz", "scipy", "safetensors")
 FLAGS = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx_vnni": "VNNI", "avx512_bf16": "bf16", "amx_tile": "AMX"}
 """Flag in /proc/cpuinfo → its name."""
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tcmstruct.errors import RecordRejected
+from tcmstruct.linking import LINKED_TYPES, Linker, read_codes
 from tcmstruct.record import FieldValue, Mention, Record, StructuredRecord
 from tcmstruct.runtime import memory
 from tcmstruct.runtime.mentions import Calibration, MentionReader
@@ -31,17 +32,21 @@ class Structurer:
         threads: threads of the model (None: all cores).
         memory_limit_bytes: of this process; batches are cut to what fits, records never are.
         chars_per_batch: padded characters a batch may hold, in place of what the memory limit gives.
+        codes: CSV of the hospital's own diagnosis codes, added to the shipped ones (docs/linking.md).
 
     Raises:
         ModelError: a model file is missing or altered.
         SchemaError: the pack is not what the format allows.
+        InputRefused: the table of codes is not what the format allows.
         UsageError: the memory limit is below what the model itself takes.
     """
 
     def __init__(self, model: str | Path | None = None, schema: str | Path | Sequence[str | Path] = "all", *,
-                 threads: int | None = None, memory_limit_bytes: int | None = None, chars_per_batch: int | None = None) -> None:
+                 threads: int | None = None, memory_limit_bytes: int | None = None, chars_per_batch: int | None = None,
+                 codes: str | Path | None = None) -> None:
         self.folder = open_folder(Path(model) if model is not None else None)
         self.schema = load_schema(schema)
+        self.linker = Linker(read_codes(Path(codes)) if codes is not None else ())
         self.tagger = OnnxTagger(self.folder, threads)
         self.tagger.chars_per_batch = chars_per_batch or memory.chars_per_batch(memory_limit_bytes)
         self.mentions = MentionReader(self.folder.card, Calibration(self.folder.card.get("calibration")))
@@ -68,9 +73,16 @@ class Structurer:
         return result
 
     def _finish(self, record: Record, mentions: list[Mention]) -> StructuredRecord:
+        mentions = [self._coded(record.text, mention) for mention in mentions]
         fields = {name: self._calibrated(name, value) for name, value in self.schema.extract(record.text, mentions).items()}
         return StructuredRecord(record.id, record.text, mentions, fields, record.dept, None, [],
                                 self.model_fingerprint, self.schema_fingerprint, record.extra)
+
+    def _coded(self, text: str, mention: Mention) -> Mention:
+        if mention.type not in LINKED_TYPES:
+            return mention
+        parts = self.linker.parts(mention.slice(text), mention.type)
+        return replace(mention, codes=tuple(part.to_dict(mention.start) for part in parts if part.link))
 
     def _calibrated(self, name: str, value: FieldValue) -> FieldValue:
         confidence = self.mentions.calibration(f"field:{value.basis}", value.confidence)

@@ -47,6 +47,8 @@ class Mention:
         status: one of `labels.STATUSES` for types that carry one, else None.
         confidence: calibrated probability in [0, 1] that type, span and status are right.
         source: which witness it came from.
+        codes: codes of the standards for a diagnosis or syndrome (`tcmstruct.linking.Part.to_dict`), one for each part
+            of a composite one; empty where none is sure.
     """
 
     type: str
@@ -55,6 +57,7 @@ class Mention:
     status: str | None = None
     confidence: float = 1.0
     source: Source = "text"
+    codes: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
 
     def slice(self, text: str) -> str:
         return text[self.start : self.end]
@@ -114,7 +117,7 @@ class StructuredRecord:
         out["text_sha256"] = hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
         out["entities"] = [
             {"type": m.type, "status": m.status, "text": m.slice(self.text), "start": m.start, "end": m.end,
-             "confidence": m.confidence, "source": m.source}
+             "confidence": m.confidence, "source": m.source, **({"codes": list(m.codes)} if m.codes else {})}
             for m in self.entities
         ]
         out["fields"] = {name: f.to_dict() for name, f in self.fields.items()}
@@ -130,7 +133,8 @@ class StructuredRecord:
         """Reads a line of `records.jsonl` or of a gold file (the shapes share their names)."""
         try:
             entities = [
-                Mention(e["type"], e["start"], e["end"], e.get("status"), e.get("confidence", 1.0), e.get("source", "text"))
+                Mention(e["type"], e["start"], e["end"], e.get("status"), e.get("confidence", 1.0), e.get("source", "text"),
+                        tuple(e.get("codes", ())))
                 for e in data.get("entities", ())
             ]
             fields = {

@@ -75,6 +75,9 @@ def _lines(path: Path) -> list[str]:
                               "→ save the table as UTF-8") from None
     if text.startswith("\ufeff"):
         raise VocabularyError(f"{path.name}:1: begins with a byte order mark; allowed: UTF-8 without BOM")
+    if "\r" in text:
+        row = text[: text.index("\r")].count("\n") + 1
+        raise VocabularyError(f"{path.name}:{row}: line end with a carriage return; allowed: LF → save the table with Unix line ends")
     return text.removesuffix("\n").split("\n")
 
 

@@ -1,6 +1,6 @@
 """Tables made of `records.jsonl`: one row a visit, one column a field.
 
-The workbook also has a sheet of evidence, one row a value.
+The workbook also has a sheet of evidence, one row a value, and one of diagnosis codes, one row a code.
 
 A table is a function of records.jsonl and of the columns: it is made in one pass when the records are complete, so a
 new format is one class here and knows nothing of reading or structuring.
@@ -33,6 +33,7 @@ _ROWS_MARK = "超出 Excel 行数上限，其余见 records.jsonl"
 
 EVIDENCE_COLUMNS: tuple[str, ...] = ("id", "field", "value", "unit", "evidence", "start", "end", "confidence", "source",
                                      "review")
+CODE_COLUMNS: tuple[str, ...] = ("id", "type", "text", "start", "end", "system", "code", "name", "rule", "score")
 _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _CREATED = datetime(2000, 1, 1)
@@ -135,7 +136,8 @@ def _fitting(text: str) -> str:
 
 def write_xlsx(records: Iterable[Mapping[str, Any]], columns: Columns, path: Path,
                row_limit: int = EXCEL_ROWS) -> list[str]:
-    """A workbook with the sheets 数据 (one row a visit) and 证据 (one row a value), in constant memory.
+    """A workbook with the sheets 数据 (one row a visit), 证据 (one row a value) and 编码 (one row a diagnosis code), in
+    constant memory.
 
     Text cells are stored as text, so no formula can arise. Values marked for review are shaded.
 
@@ -156,6 +158,7 @@ def write_xlsx(records: Iterable[Mapping[str, Any]], columns: Columns, path: Pat
     bold, shaded = book.add_format({"bold": True}), book.add_format({"bg_color": "#FFF2CC"})
     data = _Sheet(book.add_worksheet("数据"), columns.header(), bold, row_limit)
     evidence = _Sheet(book.add_worksheet("证据"), EVIDENCE_COLUMNS, bold, row_limit)
+    codes = _Sheet(book.add_worksheet("编码"), CODE_COLUMNS, bold, row_limit)
     place_of = {2 + n: name for n, name in enumerate(columns.fields)}
     for record in records:
         marked = {name for name, value in record["fields"].items() if value["review"]}
@@ -165,5 +168,17 @@ def write_xlsx(records: Iterable[Mapping[str, Any]], columns: Columns, path: Pat
         for name, value in record["fields"].items():
             evidence.add([record["id"], name, joined(value["value"]), value["unit"], value["evidence"], value["start"],
                           value["end"], value["confidence"], value["source"], "是" if value["review"] else None])
+        for row in code_rows(record):
+            codes.add(row)
     book.close()
-    return ["xlsx_rows_capped"] if data.full or evidence.full else []
+    return ["xlsx_rows_capped"] if data.full or evidence.full or codes.full else []
+
+
+def code_rows(record: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """A row of `CODE_COLUMNS` for each code of each mention; where several tables know a name, a row for each."""
+    for entity in record["entities"]:
+        for code in entity.get("codes", ()):
+            words = entity["text"][code["start"] - entity["start"] : code["end"] - entity["start"]]
+            for one in (code, *code.get("also", ())):
+                yield [record["id"], entity["type"], words, code["start"], code["end"],
+                       *(one[column] for column in CODE_COLUMNS[5:])]

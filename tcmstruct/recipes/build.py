@@ -31,7 +31,7 @@ from tcmstruct.training.loop import LoopConfig
 from vocab.reader import load_terms
 
 CHARACTERS = Path(__file__).resolve().parents[2] / "vocab" / "characters.txt"
-READINGS = Path(__file__).resolve().parents[2] / "benchmarks" / "readings" / "casebooks.jsonl"
+READINGS = Path(__file__).resolve().parents[2] / "benchmarks" / "readings"
 TEACHER_SETS = (("cshan", 0.5, 0.4), ("journal", 0.5, 0.4), ("formula", 0.5, 0.6), ("leaflet", 0.3, 0.1), ("cehrner", 0.3, 0.1),
                 ("cmedqaner", 0.3, 0.15))
 STUDENT_SETS = (("cshan", 0.5, 1.0), ("journal", 0.5, 1.0), ("formula", 0.5, 1.0), ("cehrner", 0.5, 0.3), ("leaflet", 0.5, 0.2),
@@ -67,17 +67,21 @@ def up_to(texts: Sequence[str], n_characters: int) -> list[str]:
 
 
 def readings(data: Path, out: Path) -> list[LabelledSet]:
-    """Case books read for this project: stand-off labels of the repository joined with the texts at hand."""
-    if not READINGS.exists():
+    """Case books read for this project: stand-off labels of the repository joined with the texts at hand.
+
+    A row's `end` says how far the text was read; what comes after it is left out.
+    """
+    if not READINGS.is_dir():
         return []
     texts = read_jsonl(data / "records" / "casebooks.jsonl")
     with open(out, "w", encoding="utf-8") as file:
-        for r in read_jsonl(READINGS):
-            text = texts[int(r["id"].rsplit("-", 1)[1])]["text"]
-            if hashlib.sha256(text.encode()).hexdigest()[:16] != r["text_sha256"]:
-                raise InputRefused("the text is not the one that was read", where=f"{READINGS.name}: {r['id']}", code="text_differs",
-                                   hint="use the records/casebooks.jsonl that the readings were made from")
-            file.write(json.dumps({**r, "text": text}, ensure_ascii=False) + "\n")
+        for name in ("casebooks.jsonl", "openings.jsonl"):
+            for r in read_jsonl(READINGS / name):
+                text = texts[int(r["id"].rsplit("-", 1)[1])]["text"]
+                if hashlib.sha256(text.encode()).hexdigest()[:16] != r["text_sha256"]:
+                    raise InputRefused("the text is not the one that was read", where=f"{name}: {r['id']}", code="text_differs",
+                                       hint="use the records/casebooks.jsonl that the readings were made from")
+                file.write(json.dumps({**r, "text": text[: r.get("end")]}, ensure_ascii=False) + "\n")
     return [LabelledSet(out, "gold", repeats=2)]
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tcmstruct.emr.columns import parse_overrides
 from tcmstruct.emr.reader import FILE_NOTES, open_sources
 from tcmstruct.emr.rows import Reject
 from tcmstruct.errors import UsageError
+from tcmstruct.linking import Linker, read_codes
 from tcmstruct.record import Record
 
 DEFAULT_FORMATS: tuple[str, ...] = ("jsonl", "xlsx", "csv")
@@ -31,18 +33,20 @@ class StructurerFactory:
         schema: pack names and TOML files.
         threads: threads of the model; None lets it decide.
         memory_limit_bytes: of this one structurer.
+        codes: CSV of the hospital's own diagnosis codes.
     """
 
     model: str | None = None
     schema: tuple[str, ...] = ("all",)
     threads: int | None = None
     memory_limit_bytes: int | None = None
+    codes: str | None = None
 
     def __call__(self) -> Any:
         from tcmstruct.pipeline import Structurer  # the model runtime is loaded in the process that uses it
 
         limit = {} if self.memory_limit_bytes is None else {"memory_limit_bytes": self.memory_limit_bytes}
-        return Structurer(self.model, list(self.schema), threads=self.threads, **limit)
+        return Structurer(self.model, list(self.schema), threads=self.threads, codes=self.codes, **limit)
 
 
 def convert(
@@ -54,6 +58,7 @@ def convert(
     formats: Sequence[str] = DEFAULT_FORMATS,
     schema: Sequence[str] = ("all",),
     model: Path | None = None,
+    codes: Path | None = None,
     memory_limit_bytes: int | None = None,
     workers: int | None = None,
     fresh: bool = False,
@@ -71,6 +76,7 @@ def convert(
         formats: of jsonl, csv, xlsx.
         schema: names of shipped packs, or TOML files.
         model: model folder; None takes the shipped one.
+        codes: CSV of the hospital's own diagnosis codes, added to the shipped ones; its fingerprint stands in the manifest.
         memory_limit_bytes: for all processes together.
         workers: processes; None takes one per core as far as memory allows.
         fresh: replace an earlier result in `out`.
@@ -95,12 +101,17 @@ def convert(
         for note in source.facts.notes:
             _warn(f"{source.facts.label}: {FILE_NOTES[note]}")
 
+    if codes is not None:
+        for conflict in Linker(read_codes(codes)).conflicts:
+            _warn(f"{codes.name}: {conflict}")
+
     workers = workers or default_workers(memory_limit_bytes)
     if factory is None:
         factory = StructurerFactory(
             None if model is None else str(model), tuple(schema),
             threads=max(1, available_cores() // workers),
-            memory_limit_bytes=None if memory_limit_bytes is None else memory_limit_bytes // workers)
+            memory_limit_bytes=None if memory_limit_bytes is None else memory_limit_bytes // workers,
+            codes=None if codes is None else str(codes))
     sizes = [source.facts.bytes for source in sources]
 
     def fraction() -> float | None:
@@ -113,6 +124,7 @@ def convert(
         _chained(sources), None, out, factory=factory, workers=workers, formats=formats, fresh=fresh, inputs=inputs,
         facts=lambda: [source.facts.to_dict() for source in sources],
         settings={"map": list(mapping), "encoding": encoding, "schema": [Path(s).name for s in schema],
+                  "codes": None if codes is None else {"file": codes.name, "sha256": sha256(codes.read_bytes()).hexdigest()},
                   "memory_limit_bytes": memory_limit_bytes},
         fraction=fraction, progress=progress or progress_for(), write_report=_report_writer() if report else None,
     )

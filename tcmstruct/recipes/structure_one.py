@@ -18,7 +18,7 @@ from tcmstruct.record import StructuredRecord
 _MAX_BYTES = MAX_ROW_CHARS * 4
 
 
-def structure_one(source: str, *, schema: Sequence[str] = ("all",), model: Path | None = None,
+def structure_one(source: str, *, schema: Sequence[str] = ("all",), model: Path | None = None, codes: Path | None = None,
                   tongue: Path | None = None, encoding: str | None = None, stdin: Any = None,
                   make: Callable[[], Any] | None = None) -> StructuredRecord:
     """Structures one record.
@@ -27,6 +27,7 @@ def structure_one(source: str, *, schema: Sequence[str] = ("all",), model: Path 
         source: "-" for standard input, the path of a text file, or the text itself.
         schema: names of shipped packs, or TOML files.
         model: model folder; None takes the shipped one.
+        codes: CSV of the hospital's own diagnosis codes, added to the shipped ones.
         tongue: tongue photograph; this version answers with the warning `image_not_supported`.
         encoding: of a file or of standard input, overruling what is found.
         stdin: binary stream in place of standard input.
@@ -45,7 +46,7 @@ def structure_one(source: str, *, schema: Sequence[str] = ("all",), model: Path 
     if make is None:
         from tcmstruct.pipeline import Structurer
 
-        return Structurer(model, list(schema)).structure(text, tongue)
+        return Structurer(model, list(schema), codes=codes).structure(text, tongue)
     return make().structure(text, tongue)
 
 

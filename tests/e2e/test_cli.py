@@ -57,7 +57,7 @@ def test_convert_makes_the_folder_of_the_design(tmp_path, capfd):
     found = manifest(out)
     assert found["inputs"][0]["encoding"] == "gb18030"
     assert found["inputs"][0]["columns"][0]["主诉"] == "text"
-    assert openpyxl.load_workbook(out / "table.xlsx").sheetnames == ["数据", "证据"]
+    assert openpyxl.load_workbook(out / "table.xlsx").sheetnames == ["数据", "证据", "编码"]
     assert "'=1+1" in (out / "table.csv").read_text("utf-8-sig")
     assert "咳嗽" in (out / "report.html").read_text("utf-8")
     shown = capfd.readouterr()
@@ -160,7 +160,7 @@ def fake_structurer(monkeypatch):
     import types
 
     module = types.ModuleType("tcmstruct.pipeline")
-    module.Structurer = lambda model, schema: fakes.Failing()
+    module.Structurer = lambda model, schema, codes=None: fakes.Failing()
     monkeypatch.setitem(sys.modules, "tcmstruct.pipeline", module)
 
 

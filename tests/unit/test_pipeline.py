@@ -50,6 +50,21 @@ def test_mentions_are_typed_judged_and_in_place():
         assert (m.status in STATUSES) == (m.type in TYPES_WITH_STATUS)
 
 
+def test_diagnoses_carry_codes_and_the_hospitals_own_come_first(tmp_path):
+    text = "西医诊断：高血压。中医诊断：胸痹，气虚血瘀证。"
+    table = tmp_path / "院内.csv"
+    table.write_text("name,code,system\n高血压,H01,院内诊断\n", encoding="gb18030")
+    coded = {m.slice(text): m.codes for m in Structurer(threads=1, codes=table).structure(text).entities if m.codes}
+    assert coded["高血压"][0]["code"] == "H01" and coded["高血压"][0]["also"][0]["code"] == "I10"
+    for codes in coded.values():
+        for code in codes:
+            assert text[code["start"] : code["end"]]
+    plain = structure(text)
+    codes = {m.slice(text): m.codes for m in plain.entities if m.codes}
+    assert codes["高血压"][0]["system"] == "ICD-10" and "also" not in codes["高血压"][0]
+    assert StructuredRecord.from_dict(plain.to_dict()).to_dict() == plain.to_dict()
+
+
 def test_json_comes_back_as_it_was(structurer, examples):
     for result in structurer.structure_many(examples):
         data = orjson.loads(orjson.dumps(result.to_dict()))

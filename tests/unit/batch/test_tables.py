@@ -15,8 +15,12 @@ def value(v, review=False, **more):
 
 
 RECORD = {"id": "007", "dept": "呼吸内科", "warnings": ["id_missing"], "extra": {"年龄": "46", "发热": "=原文"},
-          "fields": {"痰色": value(["黄", "白"], True), "最高体温": value(37.8, unit="℃")}}
-EMPTY = {"id": "8", "warnings": [], "fields": {}}
+          "fields": {"痰色": value(["黄", "白"], True), "最高体温": value(37.8, unit="℃")},
+          "entities": [{"type": "脉象", "text": "脉滑", "start": 0, "end": 2},
+                       {"type": "证候", "text": "气滞兼血瘀", "start": 10, "end": 15, "codes": [
+                           {"start": 10, "end": 12, "system": "院内", "code": "Z1", "name": "气滞证", "score": 1.0, "rule": "alias", "also": [
+                               {"system": "GB/T 16751.2-2021", "code": "4.1", "name": "气滞证", "score": 1.0, "rule": "alias"}]}]}]}
+EMPTY = {"id": "8", "warnings": [], "fields": {}, "entities": []}
 
 
 def as_csv(records, columns=COLUMNS):
@@ -61,6 +65,10 @@ def test_xlsx_has_visits_and_evidence(tmp_path):
         ["id", "field", "value", "unit", "evidence", "start", "end", "confidence", "source", "review"],
         ["007", "痰色", "黄；白", None, "黄痰", 0, 2, 0.5, "text", "是"],
         ["007", "最高体温", 37.8, "℃", "黄痰", 0, 2, 0.5, "text", None]]
+    assert found["编码"] == [
+        ["id", "type", "text", "start", "end", "system", "code", "name", "rule", "score"],
+        ["007", "证候", "气滞", 10, 12, "院内", "Z1", "气滞证", "alias", 1],
+        ["007", "证候", "气滞", 10, 12, "GB/T 16751.2-2021", "4.1", "气滞证", "alias", 1]]
     row = next(book["数据"].iter_rows(min_row=2))
     assert row[9].data_type == "s"  # text, though it begins with "="
     assert row[2].fill.fgColor.rgb == "FFFFF2CC"

@@ -48,6 +48,11 @@ def test_refuses_a_byte_order_mark_and_a_foreign_header(tmp_path):
         read_table(path)
 
 
+def test_refuses_windows_line_ends_naming_the_row(tmp_path):
+    with pytest.raises(VocabularyError, match=r"pulse\.tsv:2: line end with a carriage return; allowed: LF"):
+        read_table(table(tmp_path, "pulse\t芤脉\t\t\ts\tl\r\n"))
+
+
 def test_unknown_kind_and_missing_table_are_refused(tmp_path):
     with pytest.raises(VocabularyError, match="unknown kind 'colour'; allowed: symptom"):
         list(load_terms(["colour"]))
