@@ -95,9 +95,18 @@ def train(start: Path, out: Path, config: TrainConfig, dev: dict[str, Path] | No
 
     Args:
         dev: readout → labelled file whose strict F1 is watched (never trained on).
+        lexicon: fills the lexicon channel; a start without one gets one that begins at zero.
     """
     table = CharacterTable.load(start / "characters.txt")
-    model = load_tagger(start, readouts=config.readouts, crf_readouts=config.crf_readouts, dropout=config.dropout)
+    torch.manual_seed(config.loop.seed)
+    model = load_tagger(start, readouts=config.readouts, crf_readouts=config.crf_readouts, dropout=config.dropout,
+                        lexicon_features=0 if lexicon is None else lexicon.n_features)
+    return fine_tune(model, table, out, config, dev, evaluate_every_s, lexicon)
+
+
+def fine_tune(model: CharTagger, table: CharacterTable, out: Path, config: TrainConfig, dev: dict[str, Path] | None = None,
+              evaluate_every_s: float = 600.0, lexicon=None) -> Progress:
+    """As `train`, on a model at hand."""
     per_set = [(s, labelled(read_jsonl(s.path), s.readout, table, config.max_chars, s.weight)) for s in config.sets]
     rng = random.Random(config.loop.seed)
 

@@ -100,6 +100,10 @@ class Lexicon:
     def __contains__(self, term: str) -> bool:
         return normalise(term) in self._terms
 
+    def items(self) -> Iterable[tuple[str, tuple[int, ...]]]:
+        """The normalised terms, in order, with the indices of their groups."""
+        return self._terms.items()
+
     @classmethod
     def from_terms(
         cls,

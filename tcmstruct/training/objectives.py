@@ -24,14 +24,17 @@ class MaskedLM(nn.Module):
     Args:
         hidden: H of the encoder.
         n_characters: rows of the character table; the output layer is tied to it.
+        character_width: width of the character table (None: H).
         mask_rate: share of characters whose words are masked. Higher than BERT's 0.15, because a short
             adaptation learns from each masked character (Wettig et al. 2023).
         mask_row: row that stands for a masked character.
     """
 
-    def __init__(self, hidden: int, n_characters: int, mask_rate: float = 0.3, mask_row: int = 1) -> None:
+    def __init__(self, hidden: int, n_characters: int, mask_rate: float = 0.3, mask_row: int = 1,
+                 character_width: int | None = None) -> None:
         super().__init__()
-        self.dense, self.norm = nn.Linear(hidden, hidden), nn.LayerNorm(hidden)
+        width = character_width or hidden
+        self.dense, self.norm = nn.Linear(hidden, width), nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(n_characters))
         self.mask_rate, self.mask_row = mask_rate, mask_row
 
