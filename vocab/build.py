@@ -26,7 +26,7 @@ from vocab.reader import ALIAS_SEPARATOR, COLUMNS, KINDS, MAX_CHARACTERS, TABLES
 HERE = Path(__file__).parent
 MANIFEST = "manifest.json"
 SOURCE_COLUMNS = ("kind", "name", "code", "source")
-_TAKE_KEYS = {"from", "into", "source", "licence", "keep", "drop", "alias_without", "alias_min", "alias_not", "split"}
+_TAKE_KEYS = {"from", "into", "source", "licence", "keep", "drop", "alias_without", "alias_min", "alias_not", "mend", "split"}
 
 _HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]")
 _WORD = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffffA-Za-z0-9Ⅰ-Ⅻα-ω·-]+")
@@ -135,6 +135,8 @@ def read_source(path: Path, rules: Path = HERE / "sources.toml") -> Iterator[tup
 def _taken(take: dict[str, Any], name: str, code: str) -> Term | None:
     bracketed = _BRACKETED.match(name)
     name, aliases = (bracketed[1], [bracketed[2]]) if bracketed else (name, [])
+    mend = take.get("mend", {})
+    name, aliases = mend.get(name, name), [mend.get(alias, alias) for alias in aliases]
     if not re.search(take.get("keep", ""), name) or re.search(take.get("drop", "$^"), name):
         return None
     into = take["into"]

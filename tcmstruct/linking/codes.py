@@ -18,7 +18,7 @@ from pathlib import Path
 from tcmstruct.errors import InputRefused
 from tcmstruct.linking.fold import canonical
 from tcmstruct.linking.rules import RULES_FILE
-from vocab.reader import Term, load_terms
+from vocab.reader import load_terms
 
 SYSTEMS: Mapping[str, str] = {
     "syndrome": "GB/T 16751.2-2021",
@@ -85,26 +85,17 @@ def _standard_names() -> Iterator[tuple[str, str, str]]:
     for line in files("tcmstruct.linking").joinpath("data/names.tsv").read_text("utf-8").splitlines()[1:]:
         kind, code, name, aliases = line.split("\t")
         extra[kind, code] = [name, *filter(None, aliases.split(ALIAS_SEPARATOR))]
-    not_names = re.compile(RULES_FILE.not_names)
-    terms = [term for term in load_terms(KINDS) if term.code and not not_names.search(term.name)]
+    terms = [term for term in load_terms(KINDS) if term.code]
     by_standard = sorted(terms, key=lambda term: not term.source.startswith(("GB/T", "ICD")))  # stable
-    misprints = RULES_FILE.misprints
     headed = {key: heading for key, (heading, *_) in extra.items()}
     for (kind, code), heading in headed.items():
         yield kind, code, heading
     for term in by_standard:
-        for name in _mended(term, misprints):
+        for name in term.names:
             yield term.kind, term.code.rstrip("*+"), name
     for (kind, code), every in extra.items():
         for name in every:
             yield kind, code, name
-
-
-def _mended(term: Term, misprints: Mapping[str, str]) -> Iterator[str]:
-    if term.name in misprints:  # its aliases were cut from the misprint
-        yield misprints[term.name]
-    else:
-        yield from term.names
 
 
 def read_codes(path: Path) -> list[Code]:

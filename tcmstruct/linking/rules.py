@@ -28,10 +28,8 @@ class Growth:
 class Rules:
     """`data/rules.toml`; the comments there say what each table is for."""
 
-    not_names: str
     not_the_disease: str
     bracket_matters: str
-    misprints: dict[str, str]
     spellings: dict[str, list[list[str]]]
     endings: dict[str, list[str]]
     looser: dict[str, list[list[str]]]
