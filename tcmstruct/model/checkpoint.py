@@ -52,7 +52,7 @@ def average_taggers(folders: Sequence[Path], out: Path) -> None:
         ModelError: the checkpoints differ in shape.
     """
     taggers = [load_tagger(folder) for folder in folders]
-    if any(tagger.config != taggers[0].config for tagger in taggers):
+    if any(replace(tagger.config, dropout=0.0) != replace(taggers[0].config, dropout=0.0) for tagger in taggers):
         raise ModelError("the checkpoints differ in shape, allowed are runs from one start", where=str(folders[0]), code="shapes_differ")
     states = [tagger.state_dict() for tagger in taggers]
     taggers[0].load_state_dict({name: torch.stack([s[name] for s in states]).mean(0) for name in states[0]})

@@ -82,7 +82,7 @@ def readings(data: Path, out: Path) -> list[LabelledSet]:
                     raise InputRefused("the text is not the one that was read", where=f"{name}: {r['id']}", code="text_differs",
                                        hint="use the records/casebooks.jsonl that the readings were made from")
                 file.write(json.dumps({**r, "text": text[: r.get("end")]}, ensure_ascii=False) + "\n")
-    return [LabelledSet(out, "gold", repeats=2)]
+    return [LabelledSet(out, "gold")]
 
 
 def student_shape(table: CharacterTable, lexicon: Lexicon) -> ModelConfig:
@@ -117,14 +117,14 @@ def build(data: Path, e5: Path, work: Path, out: Path) -> Path:
                               temperature=1.5, chars_per_batch=3000, repeats={"gold": 4})
         distil([work / "teacher"], work / "student", config, _sets(data, STUDENT_SETS), texts, lexicon)
     if missing("sharpened"):
-        loop = LoopConfig(SHARPEN_CHARACTERS, learning_rate=SHARPEN_RATE, encoder_learning_rate=SHARPEN_RATE, warmup=0.05, seed=3)
+        loop = LoopConfig(SHARPEN_CHARACTERS, learning_rate=SHARPEN_RATE, encoder_learning_rate=SHARPEN_RATE, warmup=0.05, seed=11)
         sets = _sets(data, SHARPEN_SETS, gold_repeats=3) + readings(data, work / "readings.jsonl")
         train(work / "student", work / "sharpened",
               TrainConfig(sets, loop, max_chars=400, chars_per_batch=6000, dropout=0.05, crf_readouts=("gold",)), dev, lexicon=lexicon)
     return ship(work / "sharpened", out, lexicon, dev["gold"], [r["text"] for r in gold], work / "fp32")
 
 
-SHARPEN_CHARACTERS, SHARPEN_RATE = 1_500_000, 7e-4
+SHARPEN_CHARACTERS, SHARPEN_RATE = 2_000_000, 8e-4
 
 
 def main() -> None:
