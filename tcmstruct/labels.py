@@ -12,6 +12,9 @@ STATUSES: tuple[str, ...] = ("有", "无", "既往", "不确定")
 
 TYPES_WITH_STATUS: frozenset[str] = frozenset({"症状体征"})
 
+LINKED_TYPES: frozenset[str] = frozenset({"证候", "中医病名", "中医诊断", "西医诊断"})
+"""Entity types whose mentions may carry codes (`tcmstruct.linking`); 中医诊断 is the gold guide's name for two of them."""
+
 GOLD_TYPES: dict[str, str] = {
     "症状": "症状",
     "症状体征": "症状",

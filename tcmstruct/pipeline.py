@@ -10,17 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tcmstruct.errors import RecordRejected
-from tcmstruct.linking import LINKED_TYPES, Linker, read_codes
+from tcmstruct.labels import LINKED_TYPES
 from tcmstruct.record import FieldValue, Mention, Record, StructuredRecord
 from tcmstruct.runtime import memory
 from tcmstruct.runtime.mentions import Calibration, MentionReader
 from tcmstruct.runtime.model_folder import open_folder
 from tcmstruct.runtime.tagger import OnnxTagger
 from tcmstruct.schema import load_schema
+
+if TYPE_CHECKING:
+    from tcmstruct.linking import Linker
 
 
 class Structurer:
@@ -46,7 +50,9 @@ class Structurer:
                  codes: str | Path | None = None) -> None:
         self.folder = open_folder(Path(model) if model is not None else None)
         self.schema = load_schema(schema)
-        self.linker = Linker(read_codes(Path(codes)) if codes is not None else ())
+        self._codes = Path(codes) if codes is not None else None
+        if codes is not None:
+            _ = self.linker  # a table that cannot be used is refused here, not at the first diagnosis
         self.tagger = OnnxTagger(self.folder, threads)
         self.tagger.chars_per_batch = chars_per_batch or memory.chars_per_batch(memory_limit_bytes)
         self.mentions = MentionReader(self.folder.card, Calibration(self.folder.card.get("calibration")))
@@ -77,6 +83,13 @@ class Structurer:
         fields = {name: self._calibrated(name, value) for name, value in self.schema.extract(record.text, mentions).items()}
         return StructuredRecord(record.id, record.text, mentions, fields, record.dept, None, [],
                                 self.model_fingerprint, self.schema_fingerprint, record.extra)
+
+    @cached_property
+    def linker(self) -> Linker:
+        """Links diagnoses to codes; made when the first one is met (it takes a fifth of the start)."""
+        from tcmstruct.linking import Linker, read_codes
+
+        return Linker(read_codes(self._codes) if self._codes is not None else ())
 
     def _coded(self, text: str, mention: Mention) -> Mention:
         if mention.type not in LINKED_TYPES:

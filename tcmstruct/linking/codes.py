@@ -17,7 +17,6 @@ from pathlib import Path
 
 from tcmstruct.errors import InputRefused
 from tcmstruct.linking.fold import canonical
-from tcmstruct.linking.rules import RULES_FILE
 from vocab.reader import load_terms
 
 SYSTEMS: Mapping[str, str] = {

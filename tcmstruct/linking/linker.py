@@ -34,9 +34,6 @@ KINDS_OF_TYPE: dict[str, tuple[str, ...]] = {
 """Kind or entity type → the kinds whose names are tried, in this order. A kind is strict; a type is what a model said,
 and models take 证候 for 中医病名: the other table is tried after its own. 中医诊断 is the gold guide's type for both."""
 
-LINKED_TYPES: tuple[str, ...] = ("证候", "中医病名", _EITHER, "西医诊断")
-"""Entity types whose mentions may carry codes."""
-
 _TCM = ("disease_tcm", "syndrome")
 _CACHE_SIZE = 65_536
 _STEP_COST = 0.03

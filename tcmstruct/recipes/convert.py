@@ -18,7 +18,6 @@ from tcmstruct.emr.columns import parse_overrides
 from tcmstruct.emr.reader import FILE_NOTES, open_sources
 from tcmstruct.emr.rows import Reject
 from tcmstruct.errors import UsageError
-from tcmstruct.linking import Linker, read_codes
 from tcmstruct.record import Record
 
 DEFAULT_FORMATS: tuple[str, ...] = ("jsonl", "xlsx", "csv")
@@ -102,6 +101,8 @@ def convert(
             _warn(f"{source.facts.label}: {FILE_NOTES[note]}")
 
     if codes is not None:
+        from tcmstruct.linking import Linker, read_codes
+
         for conflict in Linker(read_codes(codes)).conflicts:
             _warn(f"{codes.name}: {conflict}")
 
