@@ -18,8 +18,9 @@ RECORD = {"id": "007", "dept": "呼吸内科", "warnings": ["id_missing"], "extr
           "fields": {"痰色": value(["黄", "白"], True), "最高体温": value(37.8, unit="℃")},
           "entities": [{"type": "脉象", "text": "脉滑", "start": 0, "end": 2},
                        {"type": "证候", "text": "气滞兼血瘀", "start": 10, "end": 15, "codes": [
-                           {"start": 10, "end": 12, "system": "院内", "code": "Z1", "name": "气滞证", "score": 1.0, "rule": "alias", "also": [
-                               {"system": "GB/T 16751.2-2021", "code": "4.1", "name": "气滞证", "score": 1.0, "rule": "alias"}]}]}]}
+                           {"start": 10, "end": 12, "system": "院内", "code": "Z1", "name": "气滞证", "score": 1.0, "rule": "alias",
+                            "also": [{"system": "GB/T 16751.2-2021", "code": "4.1", "name": "气滞证", "score": 1.0,
+                                      "rule": "alias"}]}]}]}
 EMPTY = {"id": "8", "warnings": [], "fields": {}, "entities": []}
 
 
