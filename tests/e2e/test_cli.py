@@ -245,7 +245,8 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, number, code):
     path = write_csv(tmp_path / "a.csv", [["id", "text"], *([str(k), f"发热{k}"] for k in range(9000))])
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW.format(fakes=str(FAKES)), "convert", str(path), "-o", str(tmp_path / "o"), "--workers", "1"],
-        stderr=subprocess.PIPE, cwd=Path(__file__).parents[2], text=True, encoding="utf-8")
+        stderr=subprocess.PIPE, cwd=Path(__file__).parents[2], text=True, encoding="utf-8",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a shell's background job is started with it ignored
     try:
         while "working" not in process.stderr.readline():
             time.sleep(0.01)

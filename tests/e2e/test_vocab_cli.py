@@ -218,7 +218,8 @@ def test_an_interrupted_mining_leaves_nothing(own, tmp_path):
         [sys.executable, "-c", "import sys; from tcmstruct.batch import progress; progress._SECONDS_BETWEEN_LINES = 0.0; "
          "progress.PlainProgress.__init__.__defaults__ = (None, 0.0); from tcmstruct import cli; sys.exit(cli.run(sys.argv[1:]))",
          "vocab", "mine", str(path), "-o", str(tmp_path / "t.csv"), "--vocabulary", str(own)],
-        stderr=subprocess.PIPE, cwd=Path(__file__).parents[2], text=True, encoding="utf-8")
+        stderr=subprocess.PIPE, cwd=Path(__file__).parents[2], text=True, encoding="utf-8",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a shell's background job is started with it ignored
     try:
         while "records" not in process.stderr.readline():
             time.sleep(0.01)
