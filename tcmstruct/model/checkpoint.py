@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tcmstruct.errors import ModelError
 from tcmstruct.model.config import EncoderConfig, ModelConfig
 from tcmstruct.model.tagger import CharTagger
 from tcmstruct.text.characters import CharacterTable
@@ -41,19 +38,3 @@ def load_tagger(folder: Path, **changes) -> CharTagger:
     own.update({k: v for k, v in stored.items() if k in own and v.shape == own[k].shape})
     model.load_state_dict(own)
     return model
-
-
-def average_taggers(folders: Sequence[Path], out: Path) -> None:
-    """Writes the mean of the weights of several runs from one start ("model soup", Wortsman et al. 2022).
-
-    Runs that differ in seed alone end in the same valley; their mean is as good as voting among them, at the cost of one.
-
-    Raises:
-        ModelError: the checkpoints differ in shape.
-    """
-    taggers = [load_tagger(folder) for folder in folders]
-    if any(replace(tagger.config, dropout=0.0) != replace(taggers[0].config, dropout=0.0) for tagger in taggers):
-        raise ModelError("the checkpoints differ in shape, allowed are runs from one start", where=str(folders[0]), code="shapes_differ")
-    states = [tagger.state_dict() for tagger in taggers]
-    taggers[0].load_state_dict({name: torch.stack([s[name] for s in states]).mean(0) for name in states[0]})
-    save_tagger(taggers[0], CharacterTable.load(folders[0] / "characters.txt"), out)
