@@ -40,7 +40,7 @@ Mapping = Annotated[list[str] | None, typer.Option(
 def structure(
     text: Annotated[str, typer.Argument(metavar="TEXT|FILE|-", help="病历文本、文本文件，或 - 表示标准输入。")],
     tongue: Annotated[Path | None, typer.Option(
-        "--tongue", metavar="IMG", help="舌象照片（本版暂不读取）。Not read yet.")] = None,
+        "--tongue", metavar="IMG", help="舌象照片，作为第二证据。A tongue photograph beside the text.")] = None,
     schema: Schema = None,
     model: Model = None,
     codes: Codes = None,
@@ -133,6 +133,18 @@ def view(
     from tcmstruct.recipes.view import view as run
 
     print(f"page written to {run(out, html, limit, ids)}", file=sys.stderr)
+
+
+@app.command()
+def tongue(
+    photos: Annotated[list[Path], typer.Argument(metavar="IMG…", help="舌象照片：JPEG、PNG、WebP。Tongue photographs.")],
+    mask_dir: Annotated[Path | None, typer.Option(
+        "--mask-dir", metavar="DIR", help="写出舌体轮廓 PNG。Write the outlines as PNG.")] = None,
+) -> None:
+    """查看舌象照片：质量、舌色、苔色、裂纹、齿痕，每张一行 JSON。What tongue photographs show, a JSON line each."""
+    from tcmstruct.recipes.tongue import examine_photos
+
+    raise typer.Exit(3 if examine_photos(photos, mask_dir) else 0)
 
 
 @app.command()

@@ -24,6 +24,7 @@ from tcmstruct.runtime.tagger import OnnxTagger
 from tcmstruct.schema import load_schema
 
 if TYPE_CHECKING:
+    from tcmstruct.image.examine import TongueExaminer
     from tcmstruct.linking import Linker
 
 
@@ -72,17 +73,45 @@ class Structurer:
         return [self._finish(record, found) for record, found in zip(records, self.mentions.read(scores), strict=True)]
 
     def structure(self, text: str, tongue_img: str | Path | None = None, *, id: str = "1") -> StructuredRecord:
-        """Structures one text. The photograph is not read yet; asking for it says so in the warnings."""
+        """Structures one text, with the photograph beside it as second witness where there is one.
+
+        A photo that cannot be used leaves the text's result as it is, `tongue` None, and a warning `image_REASON`.
+        """
         result = self.structure_many([Record(id, text)])[0]
         if tongue_img is not None:
-            result.warnings = [*result.warnings, "image_not_supported"]
+            self._look(result, tongue_img)
         return result
+
+    def _look(self, result: StructuredRecord, photo: str | Path) -> None:
+        """Adds what the photo shows to a result of the text."""
+        from tcmstruct.image.fields import join
+        from tcmstruct.image.refusal import ImageRefused
+
+        try:
+            examined = self.examiner.examine(photo)
+        except ImageRefused as refused:
+            result.warnings = [*result.warnings, f"image_{refused.reason}"]
+            return
+        if examined.quality.status != "ok":
+            result.warnings = [*result.warnings, *(f"image_{reason}" for reason in examined.quality.reasons)]
+            return
+        known = {field.name: field.values for field in self.schema.fields.values() if field.several}
+        result.fields, conflicts = join(result.fields, examined.answers, known)
+        said = examined.to_dict()
+        result.tongue = {"quality": "ok", "attributes": said["attributes"], "measures": said["measures"], "conflicts": conflicts}
 
     def _finish(self, record: Record, mentions: list[Mention]) -> StructuredRecord:
         mentions = [self._coded(record.text, mention) for mention in mentions]
         fields = {name: self._calibrated(name, value) for name, value in self.schema.extract(record.text, mentions).items()}
         return StructuredRecord(record.id, record.text, mentions, fields, record.dept, None, [],
                                 self.model_fingerprint, self.schema_fingerprint, record.extra)
+
+    @cached_property
+    def examiner(self) -> TongueExaminer:
+        """Looks at photographs; made when the first one comes (its networks and OpenCV cost memory)."""
+        from tcmstruct.image.examine import TongueExaminer
+
+        return TongueExaminer()
 
     @cached_property
     def linker(self) -> Linker:

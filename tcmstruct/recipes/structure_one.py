@@ -28,7 +28,7 @@ def structure_one(source: str, *, schema: Sequence[str] = ("all",), model: Path 
         schema: names of shipped packs, or TOML files.
         model: model folder; None takes the shipped one.
         codes: CSV of the hospital's own diagnosis codes, added to the shipped ones.
-        tongue: tongue photograph; this version answers with the warning `image_not_supported`.
+        tongue: tongue photograph, a second witness beside the text (docs/tongue-photos.md).
         encoding: of a file or of standard input, overruling what is found.
         stdin: binary stream in place of standard input.
         make: makes the structurer, in place of the shipped pipeline.

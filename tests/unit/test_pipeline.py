@@ -3,8 +3,11 @@
 import csv
 from pathlib import Path
 
+import cv2
+import numpy as np
 import orjson
 import pytest
+from drawn_tongue import DrawnTongue, draw
 
 from tcmstruct import Structurer, structure
 from tcmstruct.errors import ModelError, RecordRejected, SchemaError, UsageError
@@ -139,5 +142,47 @@ def test_refusals_name_what_is_wrong(tmp_path):
     assert caught.value.code == "memory_limit_too_small"
 
 
-def test_photograph_is_answered_with_a_warning(structurer, tmp_path):
-    assert "image_not_supported" in structurer.structure(TEXT, tmp_path / "tongue.jpg").warnings
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photo") / "舌.png"
+    pixels, _ = draw(DrawnTongue(height_px=600, width_px=600, body="淡白", coating="黄"))
+    path.write_bytes(cv2.imencode(".png", pixels[..., ::-1])[1].tobytes())
+    return path
+
+
+
+def test_a_photograph_fills_what_the_text_leaves_open_and_never_overrules_it(structurer, photo):
+    text = "反复咳嗽3天，咳黄痰，无发热。舌红，脉滑数。"
+    plain, seen = structurer.structure(text), structurer.structure(text, photo)
+    assert "苔色" not in plain.fields
+    filled = seen.fields["苔色"]
+    assert (filled.value, filled.source, filled.review, filled.evidence) == (["黄"], "image", True, "")
+    assert seen.fields["舌色"].value == ["红"]  # the text's word stands
+    assert seen.tongue["quality"] == "ok" and seen.tongue["attributes"]["苔色"]["value"] == "黄"
+    assert {c["field"] for c in seen.tongue["conflicts"]} == {"舌色"} and seen.fields["舌色"].review
+    assert [e.type for e in seen.entities] == [e.type for e in plain.entities]
+    orjson.dumps(seen.to_dict())
+
+
+def test_a_photograph_confirms(structurer, photo):
+    seen = structurer.structure("舌淡白，苔黄腻，脉滑。", photo)
+    value = seen.fields["苔色"]
+    assert value.source == "both" and "苔黄" in value.evidence == seen.text[value.start : value.end]
+    assert seen.tongue["conflicts"] == []
+
+
+def test_a_photo_that_cannot_be_used_leaves_the_text_as_it_is(structurer, tmp_path):
+    (tmp_path / "网页.jpg").write_bytes(b"<html>")
+    (tmp_path / "黑.png").write_bytes(cv2.imencode(".png", np.zeros((200, 200, 3), np.uint8))[1].tobytes())
+    plain = structurer.structure(TEXT)
+    for name, warning in {"网页.jpg": "image_format_unsupported", "黑.png": "image_no_tongue", "无.jpg": "image_not_found"}.items():
+        seen = structurer.structure(TEXT, tmp_path / name)
+        assert seen.tongue is None and seen.warnings == [warning]
+        assert {**seen.to_dict(), "warnings": []} == plain.to_dict()
+
+
+def test_a_pack_without_tongue_fields_gets_none_from_a_photo(photo, tmp_path):
+    pack = tmp_path / "腰.toml"
+    pack.write_text('[pack]\nname = "腰"\ntitle = "腰"\n[fields."腰痛"]\ntype = "yes_no"\nterms = ["腰痛"]\n', encoding="utf-8")
+    seen = Structurer(schema=str(pack), threads=1).structure("腰痛3天。", photo)
+    assert seen.tongue is not None and not {"苔色", "舌色"} & seen.fields.keys()

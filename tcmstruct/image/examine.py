@@ -1,0 +1,83 @@
+"""One photograph, whole: decode, outline, quality gate, colour correction, crop, attributes, measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tcmstruct.image.colour import correct_cast, estimate_light
+from tcmstruct.image.crop import crop_tongue
+from tcmstruct.image.decode import Photo, decode
+from tcmstruct.image.measures import measure
+from tcmstruct.image.quality import Quality, judge, measure_quality
+from tcmstruct.image.tongue_model import Answer, TongueModel
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What one photo shows.
+
+    Attributes:
+        quality: the gate's verdict; without "ok" nothing below is filled.
+        answers: attribute → answer.
+        measures: numbers beside them (`measures.measure`).
+        mask: (H, W) bool over the decoded photo, or None.
+        grid: (P, width) token grid for the fusion with text, or None.
+        photo: the decoded photo.
+    """
+
+    quality: Quality
+    photo: Photo
+    answers: dict[str, Answer] = field(default_factory=dict)
+    measures: dict[str, float | None] = field(default_factory=dict)
+    mask: np.ndarray | None = None
+    grid: np.ndarray | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """{"quality": {"status", "reasons"}, "attributes": {name: {"value", "confidence", "status"}}, "measures": {…}}"""
+        return {
+            "quality": {"status": self.quality.status, "reasons": list(self.quality.reasons)},
+            "attributes": {name: {"value": a.value, "confidence": round(a.confidence, 3), "status": a.status}
+                           for name, a in self.answers.items()},
+            "measures": self.measures,
+        }
+
+
+class TongueExaminer:
+    """Holds the networks; make one and use it for many photos.
+
+    Args:
+        folder: model folder; None takes the shipped one.
+        threads: of onnxruntime.
+
+    Raises:
+        ModelError: a file of the folder is missing or altered.
+    """
+
+    def __init__(self, folder: Path | None = None, threads: int = 1) -> None:
+        self.model = TongueModel(folder, threads)
+
+    def examine(self, source: str | Path | bytes, *, root: Path | None = None) -> Examined:
+        """Looks at one photo.
+
+        Args:
+            source: the bytes, or a path; with `root` the path is foreign text and must stay inside of it.
+
+        Raises:
+            ImageRefused: it is no photograph that may be decoded (`refusal.REASONS`).
+        """
+        photo = decode(source, root=root)
+        (outline,) = self.model.segment([photo.pixels])
+        if not self.model.has_tongue(outline):
+            return Examined(judge(None), photo)
+        quality = judge(measure_quality(photo.pixels, outline.mask))
+        if quality.status != "ok":
+            return Examined(quality, photo, mask=outline.mask)
+        light = estimate_light(photo.pixels, outline.mask)
+        pixels = photo.pixels if light is None else correct_cast(photo.pixels, light)
+        crop = crop_tongue(pixels, outline.mask)
+        (seen,) = self.model.attributes([crop])
+        return Examined(quality, photo, seen.answers, measure(crop), outline.mask, seen.grid)
