@@ -178,7 +178,8 @@ def _piece(text: str, piece: Segment, mentions: Sequence[Mention], lane: Sequenc
 
 def describe(m: Mention) -> str:
     """What a mention's tooltip says."""
-    return " · ".join(filter(None, (m.type, m.status or "", f"{m.confidence:.2f}", f"{m.start}–{m.end}")))
+    codes = (f"{code['system']} {code['code']}" for code in m.codes)
+    return " · ".join(filter(None, (m.type, m.status or "", f"{m.confidence:.2f}", f"{m.start}–{m.end}", *codes)))
 
 
 def _tongue(tongue: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -187,13 +188,20 @@ def _tongue(tongue: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         return []
     out = [("照片质量", str(tongue["quality"]))] if tongue.get("quality") else []
     attributes = tongue.get("attributes")
+    not_assessed = []
     for name, found in (attributes.items() if isinstance(attributes, Mapping) else ()):
         if isinstance(found, Mapping):
+            if found.get("status") == "not_assessed":
+                not_assessed.append(str(name))
+                continue
+            if found.get("status") == "unsure":
+                out.append((str(name), "不确定 unsure"))
+                continue
             sure = found.get("confidence")
             number = f" ({sure:.2f})" if isinstance(sure, int | float) else ""
             found = "、".join(values_of(found.get("value"))) + number
         out.append((str(name), str(found)))
-    return out
+    return [*out, ("未评估 not assessed", "、".join(not_assessed))] if not_assessed else out
 
 
 def _told(conflict: object) -> str:
