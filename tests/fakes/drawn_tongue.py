@@ -142,10 +142,10 @@ def _background(what: DrawnTongue, across: np.ndarray, along: np.ndarray, rng: n
     lips = (across / 1.32) ** 2 + ((along + 0.10) / 1.28) ** 2
     mouth = (across / 1.14) ** 2 + ((along + 0.14) / 1.12) ** 2
     lip_colour = np.array((176, 96, 94), np.float32) + 5 * _clouds(shape, rng, 3 * unit)[..., None]
-    canvas = _blend(skin, lip_colour, 1 / (1 + np.exp((lips - 1) * 16)))
+    canvas = _blend(skin, lip_colour, 1 / (1 + np.exp(np.minimum((lips - 1) * 16, 60))))
     if not what.tongue:
         return canvas * (1 - 0.5 * np.exp(-(along + 0.1) ** 2 * 60) * (np.abs(across) < 1.2))[..., None]
-    canvas = _blend(canvas, np.array((58, 26, 26), np.float32), 1 / (1 + np.exp((mouth - 1) * 24)))
+    canvas = _blend(canvas, np.array((58, 26, 26), np.float32), 1 / (1 + np.exp(np.minimum((mouth - 1) * 24, 60))))
     teeth = (mouth < 0.97) & (along < -0.93) & (along > -1.12) & (np.abs(np.sin(across * np.pi * 2.4)) > 0.10)
     return _blend(canvas, np.array((226, 216, 196), np.float32), cv2.GaussianBlur(teeth.astype(np.float32), (0, 0), 1.0))
 
