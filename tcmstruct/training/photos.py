@@ -2,7 +2,7 @@
 
 What each label may teach (the data's own traps): 苔色 and 舌色 only photos of one camera (batch A); 裂纹 and 齿痕 by
 people only how severe, since a missing label means "not labelled or absent"; whether there is any, and 腻, only
-another system's output, at a low weight.
+another system's output, at a low weight. Imported sets (docs/tongue-data.md) name heads and values themselves.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ HEADS: dict[str, tuple[str, ...]] = {
     "腻": ("不腻", "腻", "厚腻"),
 }
 """Head → its classes. Presence and severity are apart because different hands labelled them."""
+
+COLOUR_HEADS = ("苔色", "舌色")
+"""Heads whose answers depend on the camera."""
 
 _HUMAN: dict[str, tuple[str, tuple[str, ...]]] = {
     "tai": ("苔色", ("white", "light_yellow", "yellow")),
@@ -98,6 +101,12 @@ def photo_of(row: Mapping) -> TonguePhoto:
         if key in _PRESENCE:
             labels[_PRESENCE[key]], weights[_PRESENCE[key]] = 1, 1.0
     by_people = frozenset(labels)
+    for head, value in row.get("labels", {}).items():
+        if head in COLOUR_HEADS and not row.get("train_colour"):
+            continue  # another camera's colours
+        people = row.get("by") == "people"
+        labels[head], weights[head] = HEADS[head].index(value), 1.0 if people else SILVER_WEIGHT
+        by_people |= {head} if people else frozenset()
     machine = row.get("model", {})
     for key, head in _PRESENCE.items():
         if key in machine and head not in labels:

@@ -12,6 +12,7 @@ from tcmstruct.model.segmenter import WIDTHS, Pyramid  # noqa: E402
 from tcmstruct.training.loop import LoopConfig, fit  # noqa: E402
 from tcmstruct.training.photos import (  # noqa: E402
     HEADS,
+    SILVER_WEIGHT,
     AttributeObjective,
     MaskObjective,
     TonguePhoto,
@@ -49,6 +50,15 @@ def test_another_systems_severity_is_not_learnt():
 def test_batch_b_teaches_no_colour():
     assert photo_of({**row(human={"tai": "yellow", "zhi": "dark"}), "batch": "B"}).labels == {}
     assert photo_of(row(human={"tai": "light_yellow", "zhi": "dark"})).labels == {"苔色": 1, "舌色": 2}
+
+
+def test_an_imported_set_names_heads_and_its_colours_train_only_when_asked():
+    imported = {"id": "x", "source": "tcm-tongue", "by": "people", "labels": {"苔色": "白", "舌色": "暗紫", "裂纹有无": "有"}}
+    photo = photo_of(imported)
+    assert photo.labels == {"裂纹有无": 1} and photo.weights == {"裂纹有无": 1.0} and photo.human == {"裂纹有无"}
+    assert photo_of({**imported, "train_colour": True}).labels == {"苔色": 0, "舌色": 2, "裂纹有无": 1}
+    silver = photo_of({**imported, "by": "another system"})
+    assert silver.weights == {"裂纹有无": SILVER_WEIGHT} and not silver.human
 
 
 def test_a_box_is_given_by_its_corners():
