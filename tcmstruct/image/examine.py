@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from tcmstruct.image.colour import correct_cast, estimate_light
+from tcmstruct.image.colour import correct_cast
 from tcmstruct.image.crop import crop_tongue
 from tcmstruct.image.decode import Photo, decode
 from tcmstruct.image.measures import measure
@@ -51,13 +52,15 @@ class TongueExaminer:
 
     Args:
         folder: model folder; None takes the shipped one.
-        threads: of onnxruntime.
+        threads: of onnxruntime and of OpenCV (in the whole process: processes side by side would else take all cores
+            each); 0 takes all cores.
 
     Raises:
         ModelError: a file of the folder is missing or altered.
     """
 
     def __init__(self, folder: Path | None = None, threads: int = 1) -> None:
+        cv2.setNumThreads(threads or -1)
         self.model = TongueModel(folder, threads)
 
     def examine(self, source: str | Path | bytes, *, root: Path | None = None) -> Examined:
@@ -73,11 +76,11 @@ class TongueExaminer:
         (outline,) = self.model.segment([photo.pixels])
         if not self.model.has_tongue(outline):
             return Examined(judge(None), photo)
-        quality = judge(measure_quality(photo.pixels, outline.mask))
+        found = measure_quality(photo.pixels, outline.mask)
+        quality = judge(found)
         if quality.status != "ok":
             return Examined(quality, photo, mask=outline.mask)
-        light = estimate_light(photo.pixels, outline.mask)
-        pixels = photo.pixels if light is None else correct_cast(photo.pixels, light)
+        pixels = photo.pixels if found.light is None else correct_cast(photo.pixels, found.light)
         crop = crop_tongue(pixels, outline.mask)
         (seen,) = self.model.attributes([crop])
         return Examined(quality, photo, seen.answers, measure(crop), outline.mask, seen.grid)

@@ -14,7 +14,7 @@ from importlib.resources import files
 import cv2
 import numpy as np
 
-from tcmstruct.image.colour import estimate_light, srgb_to_lab
+from tcmstruct.image.colour import Light, brightest_channel, estimate_light, lightness, luminance, pixels_of
 
 REASONS: dict[str, str] = {
     "no_tongue": "照片中没有找到舌。No tongue was found.",
@@ -45,6 +45,7 @@ class QualityMeasures:
         clipped_share: share of the tongue's pixels with R, G or B at 250 or more: their colour is lost.
         cast_spreads: distance of the surroundings' colour from well-lit ones, in their spreads; None where nothing
             surrounds the tongue.
+        light: the light it is taken from, for who corrects the photo afterwards.
     """
 
     tongue_side_px: float
@@ -53,6 +54,7 @@ class QualityMeasures:
     lightness: float
     clipped_share: float
     cast_spreads: float | None
+    light: Light | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +80,38 @@ def measure_quality(pixels: np.ndarray, mask: np.ndarray) -> QualityMeasures:
         pixels: (H, W, 3) uint8 sRGB.
         mask: (H, W) bool, not empty: the tongue.
     """
-    area = int(mask.sum())
+    inside = mask.astype(np.uint8)
+    area = int(np.count_nonzero(inside))
     side = float(np.sqrt(area))
-    outline = mask & ~cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0).astype(bool)
-    edge = np.zeros_like(mask)
-    edge[[0, -1], :] = edge[:, [0, -1]] = True
-    scale = min(1.0, NORMAL_SIDE_PX / side)
-    size = max(3, round(mask.shape[1] * scale)), max(3, round(mask.shape[0] * scale))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    inner = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    reach = max(3, round(0.06 * min(side, NORMAL_SIDE_PX))) | 1
-    inner = cv2.erode(inner, np.ones((reach, reach), np.uint8), borderValue=0).astype(bool)
+    on_outline = area - int(np.count_nonzero(cv2.erode(inside, np.ones((3, 3), np.uint8), borderValue=0)))
+    on_edge = area - int(np.count_nonzero(inside[1:-1, 1:-1]))
+    tongue = pixels_of(pixels, mask)
     light = estimate_light(pixels, mask)
-    lightness = srgb_to_lab(small)[..., 0]
-    sharp = cv2.Laplacian(lightness.astype(np.float32), cv2.CV_32F)
     return QualityMeasures(
         tongue_side_px=side,
-        cut_share=float((outline & edge).sum() / max(1, outline.sum())),
-        sharpness=float(sharp[inner].std()) if inner.any() else 0.0,
-        lightness=float(np.median(srgb_to_lab(pixels[mask])[:, 0])),
-        clipped_share=float((pixels[mask].max(axis=-1) >= _CLIPPED).mean()),
+        cut_share=on_edge / max(1, on_outline),
+        sharpness=_sharpness(pixels, inside, side),
+        lightness=float(lightness(np.median(luminance(tongue)))),
+        clipped_share=float((brightest_channel(tongue) >= _CLIPPED).mean()),
         cast_spreads=None if light is None else light.spreads,
+        light=light,
     )
+
+
+def _sharpness(pixels: np.ndarray, inside: np.ndarray, side: float) -> float:
+    """See `QualityMeasures`; 0 for a tongue that is all rim."""
+    scale = min(1.0, NORMAL_SIDE_PX / side)
+    size = max(3, round(inside.shape[1] * scale)), max(3, round(inside.shape[0] * scale))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    reach = max(3, round(0.06 * min(side, NORMAL_SIDE_PX))) | 1
+    inner = cv2.erode(cv2.resize(inside, size, interpolation=cv2.INTER_NEAREST), np.ones((reach, reach), np.uint8), borderValue=0)
+    left, top, width, height = cv2.boundingRect(inner)
+    if not width:
+        return 0.0
+    # eroded from the photo's edge by at least a pixel, so there is one on every side for the Laplacian
+    box = np.s_[top - 1 : top + height + 1, left - 1 : left + width + 1]
+    sharp = cv2.Laplacian(lightness(luminance(small[box])), cv2.CV_32F)
+    return float(sharp[inner[box] > 0].std())
 
 
 def judge(measures: QualityMeasures | None) -> Quality:

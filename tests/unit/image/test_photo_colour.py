@@ -6,7 +6,17 @@ import pytest
 from drawn_tongue import DrawnTongue, draw
 
 from tcmstruct.image.card import PATCHES_SRGB, read_card
-from tcmstruct.image.colour import correct_cast, estimate_light, linear_to_srgb, srgb_to_lab, srgb_to_linear
+from tcmstruct.image.colour import (
+    brightest_channel,
+    correct_cast,
+    estimate_light,
+    lightness,
+    linear_to_srgb,
+    luminance,
+    pixels_of,
+    srgb_to_lab,
+    srgb_to_linear,
+)
 
 
 @pytest.mark.parametrize(("rgb", "lab"), [
@@ -14,6 +24,15 @@ from tcmstruct.image.colour import correct_cast, estimate_light, linear_to_srgb,
     ((0, 255, 0), (87.73, -86.18, 83.18)), ((0, 0, 255), (32.30, 79.19, -107.86)), ((128, 128, 128), (53.59, 0, 0))])
 def test_lab_of_known_colours(rgb, lab):
     assert srgb_to_lab(np.array([rgb], np.uint8))[0] == pytest.approx(lab, abs=0.03)
+
+
+def test_the_short_ways_give_what_the_long_ones_give():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    pixels[:5] //= 40  # the straight foot of L*
+    mask = np.random.default_rng(1).random((40, 30)) > 0.5
+    assert lightness(luminance(pixels)) == pytest.approx(srgb_to_lab(pixels)[..., 0], abs=1e-4)
+    assert np.array_equal(pixels_of(pixels, mask), pixels[mask])
+    assert np.array_equal(brightest_channel(pixels), pixels.max(axis=-1))
 
 
 def test_every_grey_level_comes_back():

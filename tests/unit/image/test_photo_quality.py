@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from drawn_tongue import BODIES, COATINGS, DrawnTongue, draw
 
+from tcmstruct.image.colour import estimate_light
 from tcmstruct.image.crop import crop_tongue
 from tcmstruct.image.measures import measure
 from tcmstruct.image.quality import REASONS, judge, measure_quality, thresholds
@@ -38,6 +39,17 @@ def test_each_damage_is_named(change, reason):
 def test_without_a_tongue_that_is_the_only_reason():
     quality = judge(None)
     assert (quality.status, quality.reasons, quality.measures) == ("refused", ("no_tongue",), None)
+
+
+def test_the_gates_light_is_that_of_the_surroundings():
+    pixels, mask = draw(replace(FINE, light=(1.2, 1.0, 0.8)))
+    assert measure_quality(pixels, mask > 0).light == estimate_light(pixels, mask > 0) is not None
+
+
+def test_a_cut_tongue_counts_its_outline_on_the_photos_edge():
+    mask = np.zeros((100, 100), bool)
+    mask[60:, 30:70] = True  # 40 × 40: 156 pixels of outline, 40 of them on the edge
+    assert measure_quality(np.full((100, 100, 3), 120, np.uint8), mask).cut_share == pytest.approx(40 / 156)
 
 
 def test_a_cut_out_on_black_has_no_cast_and_passes():
