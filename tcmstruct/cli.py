@@ -62,6 +62,8 @@ def convert(
     model: Model = None,
     codes: Codes = None,
     encoding: Encoding = None,
+    image_root: Annotated[Path | None, typer.Option(
+        "--image-root", metavar="DIR", help="舌象照片文件夹，病历中的路径由此起。Folder of the records' tongue photos.")] = None,
     memory_limit: Annotated[str | None, typer.Option(
         "--memory-limit", metavar="SIZE", help="内存上限，如 1GB。Memory of all processes together.")] = None,
     workers: Annotated[int | None, typer.Option(
@@ -75,8 +77,8 @@ def convert(
 
     summary = run(
         inputs, out, mapping=map or (), encoding=encoding, schema=schema or ("all",), model=model, codes=codes,
-        workers=workers, formats=[name for name in (part.strip() for part in formats.split(",")) if name],
-        memory_limit_bytes=parse_bytes(memory_limit) if memory_limit else None, fresh=fresh, report=not no_report)
+        image_root=image_root, workers=workers, memory_limit_bytes=parse_bytes(memory_limit) if memory_limit else None,
+        formats=[name for name in (part.strip() for part in formats.split(",")) if name], fresh=fresh, report=not no_report)
     raise typer.Exit(summary.exit_code)
 
 
@@ -128,11 +130,13 @@ def view(
     html: Annotated[Path, typer.Option("-o", "--out", metavar="F.html", help="要写出的网页。Page to write.")],
     limit: Annotated[int, typer.Option("--limit", min=1, help="最多显示的病历数。Most records on the page.")] = 200,
     ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="只显示这些病历。Only these.")] = None,
+    image_root: Annotated[Path | None, typer.Option(
+        "--image-root", metavar="DIR", help="舌象照片所在文件夹；照片显示在病历旁。Folder of the photographs; shows them.")] = None,
 ) -> None:
     """生成逐份阅读的网页（含病历文字）。A page to read records beside their fields."""
     from tcmstruct.recipes.view import view as run
 
-    print(f"page written to {run(out, html, limit, ids)}", file=sys.stderr)
+    print(f"page written to {run(out, html, limit, ids, image_root)}", file=sys.stderr)
 
 
 @app.command()
@@ -145,6 +149,21 @@ def tongue(
     from tcmstruct.recipes.tongue import examine_photos
 
     raise typer.Exit(3 if examine_photos(photos, mask_dir) else 0)
+
+
+@app.command("tongue-import")
+def tongue_import(
+    name: Annotated[str, typer.Argument(metavar="SET", help="tcm-tongue (shezhenv3)、tonguedx、biohit。")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="已解压的数据集。The unpacked set.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="结果文件夹；缺省只检查。Without it only checks.")] = None,
+    train_colour: Annotated[bool, typer.Option(
+        "--train-colour", help="让苔色、舌色参与训练（相机不同，慎用）。Let colours of another camera train.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="替换 OUT 中先前的导入。Replace an earlier import.")] = False,
+) -> None:
+    """检查并转换公开舌象数据集。Check and convert a public set of tongue photographs."""
+    from tcmstruct.recipes.tongue_import import tongue_import as run
+
+    raise typer.Exit(run(name, folder, out, train_colour=train_colour, fresh=fresh).exit_code)
 
 
 @app.command()

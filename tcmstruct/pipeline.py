@@ -14,7 +14,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tcmstruct.errors import RecordRejected
+from tcmstruct.errors import RecordRejected, TcmstructError
+from tcmstruct.image.paths import image_folder
 from tcmstruct.labels import LINKED_TYPES
 from tcmstruct.record import FieldValue, Mention, Record, StructuredRecord
 from tcmstruct.runtime import memory
@@ -38,24 +39,30 @@ class Structurer:
         memory_limit_bytes: of this process; batches are cut to what fits, records never are.
         chars_per_batch: padded characters a batch may hold, in place of what the memory limit gives.
         codes: CSV of the hospital's own diagnosis codes, added to the shipped ones (docs/linking.md).
+        image_root: folder of the photographs that records name in `Record.image`; None looks at none of them. What a record
+            names is foreign text and never leads out of this folder.
 
     Raises:
         ModelError: a model file is missing or altered.
         SchemaError: the pack is not what the format allows.
         InputRefused: the table of codes is not what the format allows.
-        UsageError: the memory limit is below what the model itself takes.
+        UsageError: the memory limit is below what the model itself takes; the image root is no folder.
     """
 
     def __init__(self, model: str | Path | None = None, schema: str | Path | Sequence[str | Path] = "all", *,
                  threads: int | None = None, memory_limit_bytes: int | None = None, chars_per_batch: int | None = None,
-                 codes: str | Path | None = None) -> None:
+                 codes: str | Path | None = None, image_root: str | Path | None = None) -> None:
         self.folder = open_folder(Path(model) if model is not None else None)
         self.schema = load_schema(schema)
         self._codes = Path(codes) if codes is not None else None
         if codes is not None:
             _ = self.linker  # a table that cannot be used is refused here, not at the first diagnosis
+        self.image_root = None if image_root is None else image_folder(image_root)
+        if self.image_root is not None:
+            _ = self.examiner  # so is a network that cannot be used; and what the networks hold counts below
         self.tagger = OnnxTagger(self.folder, threads)
-        self.tagger.chars_per_batch = chars_per_batch or memory.chars_per_batch(memory_limit_bytes)
+        reserved = 0 if self.image_root is None else memory.PHOTO_BYTES
+        self.tagger.chars_per_batch = chars_per_batch or memory.chars_per_batch(memory_limit_bytes, reserved)
         self.mentions = MentionReader(self.folder.card, Calibration(self.folder.card.get("calibration")))
         self.review_below: dict[str, float] = self.folder.card["review_below"]
         self.model_fingerprint = self.folder.fingerprint[:16]
@@ -70,7 +77,12 @@ class Structurer:
         for record in records:
             _check(record)
         scores = self.tagger.scores([r.text for r in records])
-        return [self._finish(record, found) for record, found in zip(records, self.mentions.read(scores), strict=True)]
+        results = [self._finish(record, found) for record, found in zip(records, self.mentions.read(scores), strict=True)]
+        if self.image_root is not None:
+            for record, result in zip(records, results, strict=True):
+                if record.image:
+                    self._look(result, record.image, self.image_root)
+        return results
 
     def structure(self, text: str, tongue_img: str | Path | None = None, *, id: str = "1") -> StructuredRecord:
         """Structures one text, with the photograph beside it as second witness where there is one.
@@ -82,15 +94,20 @@ class Structurer:
             self._look(result, tongue_img)
         return result
 
-    def _look(self, result: StructuredRecord, photo: str | Path) -> None:
-        """Adds what the photo shows to a result of the text."""
+    def _look(self, result: StructuredRecord, photo: str | Path, root: Path | None = None) -> None:
+        """Adds what one photo shows to a result of the text; with `root` the photo is a path that a record names."""
         from tcmstruct.image.fields import join
         from tcmstruct.image.refusal import ImageRefused
 
         try:
-            examined = self.examiner.examine(photo)
+            examined = self.examiner.examine(photo, root=root)
         except ImageRefused as refused:
             result.warnings = [*result.warnings, f"image_{refused.reason}"]
+            return
+        except TcmstructError:
+            raise
+        except Exception:  # a photo that the program fails on must not cost the record its text
+            result.warnings = [*result.warnings, "image_failed"]
             return
         if examined.quality.status != "ok":
             result.warnings = [*result.warnings, *(f"image_{reason}" for reason in examined.quality.reasons)]
@@ -98,7 +115,8 @@ class Structurer:
         known = {field.name: field.values for field in self.schema.fields.values() if field.several}
         result.fields, conflicts = join(result.fields, examined.answers, known)
         said = examined.to_dict()
-        result.tongue = {"quality": "ok", "attributes": said["attributes"], "measures": said["measures"], "conflicts": conflicts}
+        result.tongue = {**({} if root is None else {"image": str(photo)}), "quality": "ok", "attributes": said["attributes"],
+                         "measures": said["measures"], "conflicts": conflicts}
 
     def _finish(self, record: Record, mentions: list[Mention]) -> StructuredRecord:
         mentions = [self._coded(record.text, mention) for mention in mentions]

@@ -44,6 +44,7 @@ class ChunkResult:
         fields: how many records have a value of each field, in order of first appearance.
         extra: names of extra columns, in order of first appearance.
         review: values marked for review.
+        photos: structured records that name a photograph ("named"), and those whose photograph was used ("used").
     """
 
     lines: bytes = b""
@@ -54,6 +55,7 @@ class ChunkResult:
     fields: Counter[str] = field(default_factory=Counter)
     extra: dict[str, None] = field(default_factory=dict)
     review: int = 0
+    photos: Counter[str] = field(default_factory=Counter)
 
 
 def chunked(items: Iterable[T], first: int, size: int) -> Iterator[list[T]]:
@@ -89,6 +91,7 @@ def structure_chunk(structure_many: StructureMany, items: Sequence[Record | Reje
         result.fields.update(structured.fields.keys())
         result.extra.update(dict.fromkeys(structured.extra))
         result.review += sum(value.review for value in structured.fields.values())
+        result.photos.update(named=bool(item.image), used=structured.tongue is not None)
     result.lines = b"".join(lines)
     return result
 

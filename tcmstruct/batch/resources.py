@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from tcmstruct.errors import UsageError
+from tcmstruct.runtime.memory import PHOTO_BYTES
 
 WORKER_BYTES = 320 * 1024**2
 """Memory that one worker process is reckoned with: interpreter, onnxruntime, a small model and its working set."""
@@ -48,10 +49,11 @@ def available_bytes() -> int | None:
     return min(found) if found else None
 
 
-def default_workers(memory_limit_bytes: int | None = None) -> int:
-    """One process per core, as far as memory allows, at least one."""
+def default_workers(memory_limit_bytes: int | None = None, photos: bool = False) -> int:
+    """One process per core, as far as memory allows, at least one; each needs more where it looks at photographs."""
     memory = memory_limit_bytes if memory_limit_bytes is not None else available_bytes()
-    return max(1, min(available_cores(), memory // WORKER_BYTES if memory is not None else available_cores()))
+    each = WORKER_BYTES + (PHOTO_BYTES if photos else 0)
+    return max(1, min(available_cores(), memory // each if memory is not None else available_cores()))
 
 
 def _lines(path: Path) -> list[str]:

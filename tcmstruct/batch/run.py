@@ -60,6 +60,7 @@ class Tally:
     extra: dict[str, None] = field(default_factory=dict)
     extra_capped: bool = False
     review: int = 0
+    photos: Counter[str] = field(default_factory=Counter)
 
     def add(self, result: ChunkResult) -> None:
         self.ok += result.ok
@@ -69,6 +70,7 @@ class Tally:
         self.warnings.update(result.warnings)
         self.fields.update(result.fields)
         self.review += result.review
+        self.photos.update(result.photos)
         for name in result.extra:
             if name not in self.extra:
                 if len(self.extra) >= MAX_EXTRA_COLUMNS:
@@ -79,6 +81,11 @@ class Tally:
     @property
     def structured(self) -> int:
         return self.ok + self.warned
+
+    def photo_counts(self) -> dict[str, Any]:
+        """Records that name a photograph, those whose photograph was used, and why the others were not: reason → records."""
+        refused = {code.removeprefix("image_"): n for code, n in sorted(self.warnings.items()) if code.startswith("image_")}
+        return {"named": self.photos["named"], "used": self.photos["used"], "refused": refused}
 
     def to_dict(self) -> dict[str, int]:
         return {"in": self.read, "ok": self.ok, "warned": self.warned, "rejected": self.rejected}
@@ -93,6 +100,7 @@ class RunSummary:
         counts: in, ok, warned, rejected.
         rejects: reject code → how many.
         notes: keys of `RUN_NOTES`.
+        photos: see `Tally.photo_counts`.
         elapsed_s, records_per_s: from the first row read to the last file moved.
         report: report.html, or None where none was asked for or it failed.
     """
@@ -104,6 +112,7 @@ class RunSummary:
     elapsed_s: float
     records_per_s: float
     report: Path | None
+    photos: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -187,7 +196,7 @@ def run_batch(
         structuring_s = time.monotonic() - started
 
         names = dict.fromkeys((*chain.from_iterable(described.packs.values()), *tally.fields))
-        columns = Columns(tuple(names), tuple(tally.extra))
+        columns = Columns(tuple(names), tuple(tally.extra), photos=tally.photos["used"] > 0)
         for name in ("csv", "xlsx"):
             if name in formats:
                 progress.say(f"writing table.{name}")
@@ -201,7 +210,7 @@ def run_batch(
             "tool": "tcmstruct", "version": tool_version(), "counts": tally.to_dict(),
             "rejects": dict(sorted(tally.rejects.items())), "warnings": dict(sorted(tally.warnings.items())),
             "fields": dict(described.packs), "coverage": {name: tally.fields[name] for name in columns.fields},
-            "review": tally.review, "review_threshold": described.review_threshold,
+            "photos": tally.photo_counts(), "review": tally.review, "review_threshold": described.review_threshold,
             "model": described.model, "schema": described.schema, "inputs": facts(),
             "outputs": folder.fingerprint(made), "notes": notes,
             "settings": {**(settings or {}), "formats": list(dict.fromkeys(("jsonl", *formats))), "workers": workers,
@@ -217,7 +226,8 @@ def run_batch(
         folder.publish()
 
     return RunSummary(out, tally.to_dict(), dict(tally.rejects), tuple(notes), elapsed,
-                      tally.read / elapsed if elapsed else 0.0, out / report.name if report else None)
+                      tally.read / elapsed if elapsed else 0.0, out / report.name if report else None,
+                      tally.photo_counts())
 
 
 def tool_version() -> str:

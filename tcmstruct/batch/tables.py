@@ -33,6 +33,8 @@ _ROWS_MARK = "超出 Excel 行数上限，其余见 records.jsonl"
 
 EVIDENCE_COLUMNS: tuple[str, ...] = ("id", "field", "value", "unit", "evidence", "start", "end", "confidence", "source",
                                      "review")
+PHOTO_COLUMNS: tuple[str, ...] = ("照片字段", "图文冲突")
+_SPOKE = {"image": "补充", "both": "印证"}
 CODE_COLUMNS: tuple[str, ...] = ("id", "type", "text", "start", "end", "system", "code", "name", "rule", "score")
 _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -42,13 +44,20 @@ _CREATED = datetime(2000, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Columns of the visit table: id, dept, the fields, the review columns, warnings, the extra columns."""
+    """Columns of the visit table: id, dept, the fields, the review columns, warnings, the extra columns.
+
+    Attributes:
+        fields: names of the fields.
+        extra: names of the input's own columns.
+        photos: photographs were used: two columns say which fields they filled or confirmed, and where they contradict.
+    """
 
     fields: tuple[str, ...]
     extra: tuple[str, ...]
+    photos: bool = False
 
     def header(self) -> list[str]:
-        own = ["id", "dept", *self.fields, "需复核数", "需复核字段", "警告"]
+        own = ["id", "dept", *self.fields, "需复核数", "需复核字段", *(PHOTO_COLUMNS if self.photos else ()), "警告"]
         taken = set(own)
         return own + [name if name not in taken else f"{name}（原列）" for name in self.extra]
 
@@ -59,7 +68,15 @@ class Columns:
         extra = record.get("extra", {})
         values = [joined(fields[name]["value"]) if name in fields else None for name in self.fields]
         return [record["id"], record.get("dept"), *values, len(review), "；".join(review) or None,
-                "；".join(record["warnings"]) or None, *(extra.get(name) for name in self.extra)]
+                *(photo_cells(record) if self.photos else ()), "；".join(record["warnings"]) or None,
+                *(extra.get(name) for name in self.extra)]
+
+
+def photo_cells(record: Mapping[str, Any]) -> list[str | None]:
+    """What the photo did to the fields of a line of records.jsonl, as two cells (`PHOTO_COLUMNS`)."""
+    spoke = [f"{name}（{_SPOKE[value['source']]}）" for name, value in record["fields"].items() if value["source"] in _SPOKE]
+    against = [f"{c['field']}：文字 {joined(c['text'])}，照片 {c['image']}" for c in (record.get("tongue") or {}).get("conflicts", ())]
+    return ["；".join(spoke) or None, "；".join(against) or None]
 
 
 def joined(value: Any) -> Any:

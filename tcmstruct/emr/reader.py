@@ -36,7 +36,8 @@ FILE_NOTES: dict[str, str] = {
     "empty_input": "the file is empty",
     "no_rows": "the table has a header and no rows",
     "no_id_column": "no column is known to hold an id: ids are made from file and row (--map 列=id)",
-    "image_column_not_read": "photographs are named in a column; this version reads the text only",
+    "photos_not_read": "photographs are named in a column and are not looked at: convert takes their folder by --image-root DIR",
+    "no_image_column": "--image-root is given, and no column is known to name photographs (--map 列=image)",
     "sheet_skipped": "a sheet has no column that is known to hold record text",
 }
 """Notes about a whole input, for people and the manifest."""
@@ -89,6 +90,13 @@ class FileFacts:
     def note(self, key: str) -> None:
         if key not in self.notes:
             self.notes.append(key)
+
+    def photos_are_read(self) -> None:
+        """Takes back the note that they are not; notes where no column names any."""
+        if "photos_not_read" in self.notes:
+            self.notes.remove("photos_not_read")
+        elif self.tables:
+            self.note("no_image_column")
 
     def to_dict(self) -> dict[str, Any]:
         """For the manifest."""
@@ -153,7 +161,7 @@ class Source:
         if table.columns.id is None:
             self.facts.note("no_id_column")
         if table.columns.image is not None:
-            self.facts.note("image_column_not_read")
+            self.facts.note("photos_not_read")
         return table
 
     def _row(self, cells: Sequence[Any], table: TableFacts, where: str) -> ReadRecord | Reject | None:
@@ -393,14 +401,20 @@ def open_source(path: Path, *, label: str | None = None, encoding: str | None = 
 
 
 def open_sources(paths: Sequence[Path], *, encoding: str | None = None,
-                 overrides: Mapping[str, str] | None = None) -> list[Source]:
+                 overrides: Mapping[str, str] | None = None, photos: bool = False) -> list[Source]:
     """Opens all inputs of a batch, with different labels; see `open_source`.
+
+    Args:
+        paths, encoding, overrides: as for `open_source`.
+        photos: the photographs that records name will be looked at.
 
     Raises:
         InputRefused: also where a `--map` names a column that none of the inputs has.
     """
     sources = [open_source(path, label=label, encoding=encoding, overrides=overrides)
                for path, label in zip(paths, _labels_of(paths), strict=True)]
+    for source in sources if photos else ():
+        source.facts.photos_are_read()
     if overrides:
         headers = [header for source in sources for header in source.headers()]
         widest = max((len(header) for header in headers), default=0)

@@ -194,8 +194,7 @@ def _shrink(image: Image.Image, target_side: int) -> Image.Image:
 def _to_rgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> np.ndarray:
     """(H, W, 3) uint8 in sRGB."""
     if image.mode in _WIDE_GREY:
-        wide = np.asarray(image).astype(np.int64)
-        return np.repeat((np.clip(wide, 0, 65535) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+        return np.repeat(_high_byte(image)[..., None], 3, axis=2)
     alpha = None
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
@@ -207,6 +206,12 @@ def _to_rgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> np.n
         notes.append("transparent")
         pixels = (pixels.astype(np.uint16) * alpha[..., None] // 255).astype(np.uint8)
     return pixels
+
+
+def _high_byte(image: Image.Image, rows: int = 256) -> np.ndarray:
+    """(H, W) uint8 of 16-bit grey, some rows at a time: 25 megapixels at once in a wider type would take 450 MB."""
+    bands = (image.crop((0, top, image.width, min(top + rows, image.height))) for top in range(0, image.height, rows))
+    return np.concatenate([(np.clip(np.asarray(band), 0, 65535) >> 8).astype(np.uint8) for band in bands])
 
 
 def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:

@@ -12,6 +12,7 @@ import re
 import stat
 from pathlib import Path, PurePosixPath
 
+from tcmstruct.errors import UsageError
 from tcmstruct.image.refusal import ImageRefused
 
 MAX_FILE_BYTES = 40_000_000
@@ -31,6 +32,19 @@ _REFUSED_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
 _ERRNO_REASONS = {errno.ENOENT: "not_found", errno.ENOTDIR: "not_found", errno.ENAMETOOLONG: "not_found",
                   errno.ELOOP: "path_outside_root", errno.EACCES: "unreadable", errno.EPERM: "unreadable",
                   errno.EISDIR: "not_a_file", errno.ENXIO: "not_a_file"}
+
+
+def image_folder(root: str | Path) -> Path:
+    """The image folder, as the user names it.
+
+    Raises:
+        UsageError: there is no such folder; its last part only is repeated.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UsageError("no such folder of photographs", where=root.name, code="not_a_folder",
+                         hint="--image-root names the folder that the paths in the records start from")
+    return root
 
 
 def resolve(named: str, root: Path) -> Path:

@@ -18,6 +18,7 @@ from tcmstruct.emr.columns import parse_overrides
 from tcmstruct.emr.reader import FILE_NOTES, open_sources
 from tcmstruct.emr.rows import Reject
 from tcmstruct.errors import UsageError
+from tcmstruct.image.paths import image_folder
 from tcmstruct.record import Record
 
 DEFAULT_FORMATS: tuple[str, ...] = ("jsonl", "xlsx", "csv")
@@ -33,6 +34,7 @@ class StructurerFactory:
         threads: threads of the model; None lets it decide.
         memory_limit_bytes: of this one structurer.
         codes: CSV of the hospital's own diagnosis codes.
+        image_root: folder of the photographs that the records name, or None.
     """
 
     model: str | None = None
@@ -40,12 +42,14 @@ class StructurerFactory:
     threads: int | None = None
     memory_limit_bytes: int | None = None
     codes: str | None = None
+    image_root: str | None = None
 
     def __call__(self) -> Any:
         from tcmstruct.pipeline import Structurer  # the model runtime is loaded in the process that uses it
 
         limit = {} if self.memory_limit_bytes is None else {"memory_limit_bytes": self.memory_limit_bytes}
-        return Structurer(self.model, list(self.schema), threads=self.threads, codes=self.codes, **limit)
+        return Structurer(self.model, list(self.schema), threads=self.threads, codes=self.codes,
+                          image_root=self.image_root, **limit)
 
 
 def convert(
@@ -58,6 +62,7 @@ def convert(
     schema: Sequence[str] = ("all",),
     model: Path | None = None,
     codes: Path | None = None,
+    image_root: Path | None = None,
     memory_limit_bytes: int | None = None,
     workers: int | None = None,
     fresh: bool = False,
@@ -76,6 +81,7 @@ def convert(
         schema: names of shipped packs, or TOML files.
         model: model folder; None takes the shipped one.
         codes: CSV of the hospital's own diagnosis codes, added to the shipped ones; its fingerprint stands in the manifest.
+        image_root: folder that the paths in the image column start from; None looks at no photograph.
         memory_limit_bytes: for all processes together.
         workers: processes; None takes one per core as far as memory allows.
         fresh: replace an earlier result in `out`.
@@ -95,7 +101,9 @@ def convert(
     twice = [path for n, path in enumerate(inputs) if path.resolve() in {p.resolve() for p in inputs[:n]}]
     if twice:
         raise UsageError("is named twice", where=twice[0].name, code="input_twice")
-    sources = open_sources(inputs, encoding=encoding, overrides=parse_overrides(mapping))
+    if image_root is not None:
+        image_folder(image_root)
+    sources = open_sources(inputs, encoding=encoding, overrides=parse_overrides(mapping), photos=image_root is not None)
     for source in sources:
         for note in source.facts.notes:
             _warn(f"{source.facts.label}: {FILE_NOTES[note]}")
@@ -106,13 +114,14 @@ def convert(
         for conflict in Linker(read_codes(codes)).conflicts:
             _warn(f"{codes.name}: {conflict}")
 
-    workers = workers or default_workers(memory_limit_bytes)
+    workers = workers or default_workers(memory_limit_bytes, photos=image_root is not None)
     if factory is None:
         factory = StructurerFactory(
             None if model is None else str(model), tuple(schema),
             threads=max(1, available_cores() // workers),
             memory_limit_bytes=None if memory_limit_bytes is None else memory_limit_bytes // workers,
-            codes=None if codes is None else str(codes))
+            codes=None if codes is None else str(codes),
+            image_root=None if image_root is None else str(image_root))
     sizes = [source.facts.bytes for source in sources]
 
     def fraction() -> float | None:
@@ -126,7 +135,7 @@ def convert(
         facts=lambda: [source.facts.to_dict() for source in sources],
         settings={"map": list(mapping), "encoding": encoding, "schema": [Path(s).name for s in schema],
                   "codes": None if codes is None else {"file": codes.name, "sha256": sha256(codes.read_bytes()).hexdigest()},
-                  "memory_limit_bytes": memory_limit_bytes},
+                  "image_root": None if image_root is None else image_root.resolve().name, "memory_limit_bytes": memory_limit_bytes},
         fraction=fraction, progress=progress or progress_for(), write_report=_report_writer() if report else None,
     )
     for source in sources:
@@ -165,6 +174,10 @@ def _tell(summary: RunSummary) -> None:
     if summary.rejects:
         codes = ", ".join(f"{code} {n:,}" for code, n in sorted(summary.rejects.items()))
         print(f"rejected: {codes} → {summary.out / 'rejects.jsonl'}", file=sys.stderr)
+    photos = summary.photos
+    if photos.get("used") or photos.get("refused"):
+        print(f"photos: {photos['named']:,} named, {photos['used']:,} used"
+              + "".join(f", {reason} {n:,}" for reason, n in photos["refused"].items()), file=sys.stderr)
     shown = summary.report or summary.out
     print(f"result: {os.fspath(shown)}", file=sys.stderr)
 

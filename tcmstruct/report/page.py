@@ -34,6 +34,7 @@ def _environment() -> Environment:
     env = Environment(loader=DictLoader({name: _asset(name) for name in _TEMPLATES}), autoescape=True, finalize=finalize,
                       undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters.update(shown=shown)
+    env.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     env.globals.update(bi=bi, percent=percent, share=share, type_class=palette.type_class,
                        status_class=palette.status_class)
     return env
@@ -54,13 +55,15 @@ def _source(content: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def render(template: str, styles: tuple[str, ...], scripts: tuple[str, ...], context: Mapping[str, Any]) -> str:
+def render(template: str, styles: tuple[str, ...], scripts: tuple[str, ...], context: Mapping[str, Any],
+           pictures: bool = False) -> str:
     """Renders a page with its styles and scripts inside and a policy that admits exactly those.
 
     Args:
         template: name in `assets/`.
         styles, scripts: names in `assets/`, joined in order.
         context: variables of the template; every printed one is escaped and made inert.
+        pictures: whether the page holds pictures (as data URIs; none are ever fetched).
 
     Returns:
         The page, encodable as UTF-8.
@@ -68,7 +71,8 @@ def render(template: str, styles: tuple[str, ...], scripts: tuple[str, ...], con
     css = palette.css() + _bars() + re.sub(r"/\*.*?\*/", "", "".join(_asset(name) for name in styles), flags=re.S)
     script = "".join(_asset(name) for name in scripts)
     # A blocked page must stay inert, so nothing is allowed but the two inline blocks, by their hashes (CSP Level 3).
-    policy = (f"default-src 'none'; style-src {_source(css)}; script-src {_source(script)}; "
+    # Blocks of JSON need no hash: a script element of that type is data and never runs (HTML, 4.12.1).
+    policy = (f"default-src 'none'; {'img-src data:; ' if pictures else ''}style-src {_source(css)}; script-src {_source(script)}; "
               "base-uri 'none'; form-action 'none'")
     return _environment().get_template(template).render(
         **context, css=Markup(css), script=Markup(script), policy=Markup(policy))

@@ -11,11 +11,13 @@ from markupsafe import Markup
 from tcmstruct.labels import STATUSES
 from tcmstruct.record import FieldValue, Mention, StructuredRecord
 from tcmstruct.report.palette import status_class, type_class
+from tcmstruct.report.photo_panel import PhotoPanel, Photos, panel
 from tcmstruct.report.shown import plain, shown
 from tcmstruct.report.spans import MAX_LANES, Segment, lanes, placed, split
 from tcmstruct.report.tally import conflicts, values_of
 
 SOURCES: dict[str, tuple[str, str]] = {"image": ("照片", "photo"), "both": ("文字+照片", "text and photo")}
+_CONFLICT_ZH: dict[str, str] = {"field": "字段", "text": "文字", "image": "照片", "confidence": "照片置信度"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Reading:
         loose: (type, status, text, confidence) of mentions that are not marked in the text.
         lowest: lowest confidence of a field, 1 where there is none.
         missing: fields of the schema that the record does not mention.
+        photo: its photograph, where one was asked for and the record names one.
     """
 
     row: int
@@ -74,6 +77,7 @@ class Reading:
     tongue: list[tuple[str, str]]
     lowest: float
     missing: list[str] = field(default_factory=list)
+    photo: PhotoPanel | None = None
 
     @property
     def rows(self) -> list[Row]:
@@ -89,7 +93,7 @@ class Reading:
 
 
 def read(data: Mapping[str, Any], row: int, groups: Mapping[str, Sequence[str]], where: str = "",
-         with_text: bool = True) -> Reading:
+         with_text: bool = True, photos: Photos | None = None) -> Reading:
     """Prepares one line of `records.jsonl`.
 
     Args:
@@ -98,6 +102,7 @@ def read(data: Mapping[str, Any], row: int, groups: Mapping[str, Sequence[str]],
         groups: {schema pack: field names}; fields outside stand in a last, unnamed group.
         where: file:row, for the error.
         with_text: False shows neither text nor evidence.
+        photos: gives the record's photograph; None shows none.
 
     Raises:
         InputRefused: the line is not a StructuredRecord.
@@ -107,7 +112,8 @@ def read(data: Mapping[str, Any], row: int, groups: Mapping[str, Sequence[str]],
     names = list(record.fields)
     told = conflicts(data)
     contested = {str(c.get("field")) for c in told if isinstance(c, Mapping)} | {c for c in told if isinstance(c, str)}
-    marked = [m for m in record.entities if placed(m.start, m.end, len(text))]
+    numbers = [i for i, m in enumerate(record.entities) if placed(m.start, m.end, len(text))]
+    marked = [record.entities[i] for i in numbers]
     spans = [(f.start, f.end) if placed(f.start, f.end, len(text)) else None for f in record.fields.values()]
     given = data.get("fields") or {}
     rows = {
@@ -128,6 +134,7 @@ def read(data: Mapping[str, Any], row: int, groups: Mapping[str, Sequence[str]],
         warnings=[str(w) for w in record.warnings or ()], conflicts=[_told(c) for c in told],
         tongue=_tongue(record.tongue), lowest=min((f.confidence for f in record.fields.values()), default=1.0),
         missing=[name for pack in groups.values() for name in pack if name not in rows],
+        photo=panel(record, photos, {entity: mark for mark, entity in enumerate(numbers)}),
     )
 
 
@@ -207,6 +214,6 @@ def _tongue(tongue: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 def _told(conflict: object) -> str:
     """A conflict in words, whatever its shape."""
     if isinstance(conflict, Mapping):
-        return " · ".join(f"{key}: {'、'.join(values_of(value)) if not isinstance(value, Mapping) else _told(value)}"
+        return " · ".join(f"{_CONFLICT_ZH.get(key, key)}: {'、'.join(values_of(value)) if not isinstance(value, Mapping) else _told(value)}"
                           for key, value in conflict.items())
     return str(conflict)

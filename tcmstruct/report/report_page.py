@@ -68,6 +68,7 @@ def write_report(out_dir: Path, *, n_sample: int = 50, seed: int = 0) -> Path:
                             ("被拒 rejected", rejects.n, "badfill")), "记录去向 outcome of the records"),
         "trust": stacked((("达到阈值 above the threshold", tally.values - tally.review, "yes"),
                           ("需复核 to review", tally.review, "warned")), "字段值 field values"),
+        "photos_refused": [(code.removeprefix("image_"), n) for code, n in tally.warnings.top() if code.startswith("image_")],
         "groups": _field_groups(output, tally), "unseen": _unseen(output, tally),
         "value_hist": histogram(tally.confidence.bins, "字段值置信度 confidence of field values", axis=True),
         "mention_hist": histogram(tally.mention_confidence.bins, "标注置信度 confidence of mentions", axis=True),

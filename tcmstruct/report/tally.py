@@ -20,6 +20,9 @@ MAX_FIELDS = 2000
 MAX_KEY_LENGTH = 80
 """Characters of a value that a counter keeps."""
 N_FIELD_BINS = 10
+CONFLICT_KEYS = ("field", "text", "image", "confidence")
+MAX_CONFLICTS = 50
+"""Conflicts of photograph and text that the report lists one by one."""
 
 
 class Capped:
@@ -99,6 +102,8 @@ class Tally:
 
     Attributes:
         n_sample_low, n_sample_any: records kept for display, by lowest confidence and at random (seeded).
+        photos: records whose photograph was used.
+        contested: (id, field, text, photo, confidence) of the first conflicts of photo and text, at most `MAX_CONFLICTS`.
         has_text: whether any record carries its text.
     """
 
@@ -111,6 +116,8 @@ class Tally:
     review: int = 0
     records_with_review: int = 0
     conflicts: int = 0
+    photos: int = 0
+    contested: list[tuple[str, ...]] = field(default_factory=list)
     has_text: bool = False
     characters: int = 0
     confidence: Confidence = field(default_factory=lambda: Confidence([0] * N_BINS))
@@ -146,7 +153,12 @@ class Tally:
             self.warnings.add(code)
         self.warned += bool(warnings)
         self.records_with_review += bool(review)
-        self.conflicts += len(conflicts(record))
+        self.photos += isinstance(record.get("tongue"), Mapping)
+        found = conflicts(record)
+        self.conflicts += len(found)
+        room = MAX_CONFLICTS - len(self.contested)
+        self.contested += [(str(record.get("id", "")), *("；".join(values_of(one.get(key))) for key in CONFLICT_KEYS))
+                           for one in found[:room] if isinstance(one, Mapping)]
         self._add_dept(str(record.get("dept") or ""), len(_mapping(record.get("fields"))), review, bool(warnings))
         for name, counter in (("model", self.models), ("schema", self.schemas)):
             if record.get(name):

@@ -186,3 +186,40 @@ def test_a_pack_without_tongue_fields_gets_none_from_a_photo(photo, tmp_path):
     pack.write_text('[pack]\nname = "腰"\ntitle = "腰"\n[fields."腰痛"]\ntype = "yes_no"\nterms = ["腰痛"]\n', encoding="utf-8")
     seen = Structurer(schema=str(pack), threads=1).structure("腰痛3天。", photo)
     assert seen.tongue is not None and not {"苔色", "舌色"} & seen.fields.keys()
+
+
+RECORDS = [Record("1", "咽痛。脉滑数。", image="舌.png"), Record("2", "咽痛。脉滑数。", image="../舌.png"), Record("3", "咽痛。脉滑数。")]
+
+
+def test_many_records_are_looked_at_where_an_image_root_is_given(structurer, photo):
+    plain = [orjson.dumps(r.to_dict()) for r in structurer.structure_many(RECORDS)]
+    assert plain == [orjson.dumps(r.to_dict()) for r in structurer.structure_many([Record(r.id, r.text) for r in RECORDS])]
+    good, bad, none = Structurer(threads=1, image_root=photo.parent).structure_many(RECORDS)
+    assert good.fields["苔色"].source == "image" and good.tongue["image"] == "舌.png" and good.warnings == []
+    assert bad.tongue is None and bad.warnings == ["image_path_traversal"]
+    assert orjson.dumps({**bad.to_dict(), "warnings": []}) == plain[1] and orjson.dumps(none.to_dict()) == plain[2]
+
+
+def test_an_image_root_that_is_no_folder_is_a_matter_of_usage(photo):
+    for root in (photo, photo.parent / "没有"):
+        with pytest.raises(UsageError) as caught:
+            Structurer(threads=1, image_root=root)
+        assert caught.value.code == "not_a_folder" and str(photo.parent) not in str(caught.value)
+
+
+def test_a_fault_of_the_program_on_a_photo_costs_the_photo_only(photo, monkeypatch):
+    looking = Structurer(threads=1, image_root=photo.parent)
+    plain = Structurer(threads=1).structure(RECORDS[0].text, id="1")
+
+    def fails(error):
+        def examine(*_, **__):
+            raise error
+        return examine
+
+    for error in (cv2.error("x"), ValueError("x"), MemoryError()):
+        monkeypatch.setattr(looking.examiner, "examine", fails(error))
+        (result,) = looking.structure_many(RECORDS[:1])
+        assert result.warnings == ["image_failed"] and {**result.to_dict(), "warnings": []} == plain.to_dict()
+    monkeypatch.setattr(looking.examiner, "examine", fails(ModelError("altered")))
+    with pytest.raises(ModelError):
+        looking.structure_many(RECORDS[:1])

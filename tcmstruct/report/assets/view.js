@@ -159,9 +159,10 @@ for (const details of document.querySelectorAll(".mentions")) details.addEventLi
       told.get(m).text += segment.textContent;
     });
   }
-  for (const {title, segments, text} of told.values()) {
+  for (const [mark, {title, segments, text}] of told) {
     const button = document.createElement("button"), item = document.createElement("li");
     button.type = "button";
+    button.dataset.m = mark;
     button.textContent = `${text} — ${title}`;
     button.addEventListener("click", () => flash(segments));
     item.append(button);

@@ -251,3 +251,20 @@ def test_extra_columns_without_end_are_capped_in_tables_only(tmp_path):
     header = (tmp_path / "o" / "table.csv").read_text("utf-8-sig").splitlines()[0]
     assert "c255" in header
     assert "c256" not in header
+
+
+def test_photos_are_counted_and_their_reasons_with_them(tmp_path):
+    class Looking(fakes.Fake):
+        def structure_many(self, records):
+            found = super().structure_many(records)
+            for record, result in zip(records, found, strict=True):
+                if record.image == "好.jpg":
+                    result.tongue = {"quality": "ok", "conflicts": []}
+                elif record.image:
+                    result.warnings = ["image_blurred", "image_too_dark"]
+            return found
+
+    items = [Record(str(n), "咳嗽", image=image) for n, image in enumerate(["好.jpg", "糊.jpg", None, "好.jpg", "糊.jpg"])]
+    summary = run([*items, Reject("text_missing", "no text", "f.csv:9", "9")], tmp_path / "o", Looking())
+    assert manifest(tmp_path / "o")["photos"] == summary.photos == {"named": 4, "used": 2, "refused": {"blurred": 2, "too_dark": 2}}
+    assert summary.counts == {"in": 6, "ok": 3, "warned": 2, "rejected": 1}

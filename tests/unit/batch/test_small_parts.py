@@ -9,6 +9,7 @@ from tcmstruct.batch.ids import IdLedger
 from tcmstruct.batch.progress import BarProgress, PlainProgress, clock, progress_for, remaining_s
 from tcmstruct.batch.resources import WORKER_BYTES, available_bytes, available_cores, default_workers, parse_bytes
 from tcmstruct.errors import UsageError
+from tcmstruct.runtime.memory import PHOTO_BYTES
 
 
 def test_the_ledger_is_a_set():
@@ -37,6 +38,7 @@ def test_workers_follow_cores_and_memory(monkeypatch):
     assert default_workers(WORKER_BYTES * 3) == 3
     assert default_workers(WORKER_BYTES * 100) == 8
     assert default_workers(1) == 1
+    assert default_workers((WORKER_BYTES + PHOTO_BYTES) * 3, photos=True) == 3 == default_workers(WORKER_BYTES * 3)
     monkeypatch.setattr(resources, "available_bytes", lambda: None)
     assert default_workers() == 8
 

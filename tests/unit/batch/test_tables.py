@@ -97,3 +97,15 @@ def test_a_cell_beyond_excels_limit_is_cut_with_a_mark(tmp_path):
 def test_control_characters_do_not_break_the_workbook(tmp_path):
     write_xlsx([{**EMPTY, "extra": {"年龄": "a\x01\x0b\ufffeb"}}], COLUMNS, tmp_path / "t.xlsx")
     assert sheets(tmp_path / "t.xlsx")[0]["数据"][1][8].startswith("a")
+
+
+def test_what_photos_did_has_columns_where_photos_were_used(tmp_path):
+    fields = {"苔色": value(["黄"], True, source="image"), "舌色": value(["红"], True), "苔质": value(["腻"], source="both")}
+    seen = {**RECORD, "fields": fields, "tongue": {"conflicts": [{"field": "舌色", "text": ["红"], "image": "淡白", "confidence": 0.9}]}}
+    columns = Columns(("舌色",), (), photos=True)
+    header, row, empty = csv.reader(io.StringIO(as_csv([seen, {**EMPTY, "tongue": None}], columns).decode("utf-8-sig"), newline=""))
+    assert header == ["id", "dept", "舌色", "需复核数", "需复核字段", "照片字段", "图文冲突", "警告"]
+    assert row[3:7] == ["2", "苔色；舌色", "苔色（补充）；苔质（印证）", "舌色：文字 红，照片 淡白"]
+    assert empty[5:7] == ["", ""]
+    write_xlsx([seen], columns, tmp_path / "t.xlsx")
+    assert sheets(tmp_path / "t.xlsx")[0]["数据"][1][6] == row[6]

@@ -200,3 +200,12 @@ def test_five_records_in_five_formats_are_the_same_five():
         assert content(name) == want, name
     assert content("outpatient_gb18030_multiline_quotes.csv", ADDED) == content("outpatient.xlsx", ADDED)
     assert next(iter(open_source(folder / "outpatient_gb18030_rare_name.csv"))).extra["患者姓名"] == "䶮𬌗"
+
+
+def test_a_column_of_photos_is_noted_unless_they_are_read(tmp_path):
+    named = write(tmp_path / "有.csv", "病历号,主诉,舌象照片\n1,头痛,照片\\a.jpg\n")
+    without = write(tmp_path / "无.csv", "病历号,主诉\n1,头痛\n")
+    assert [s.facts.notes for s in open_sources([named, without])] == [["photos_not_read"], []]
+    sources = open_sources([named, without], photos=True)
+    assert [s.facts.notes for s in sources] == [[], ["no_image_column"]]
+    assert [record.image for record in sources[0]] == ["照片\\a.jpg"]

@@ -64,6 +64,8 @@ def test_grey_alpha_wide_and_cmyk_become_rgb(drawn):
     assert "grey" in grey.notes and (grey.pixels[..., 0] == grey.pixels[..., 2]).all()
     wide = decode(encoded(Image.fromarray(drawn[..., 1].astype(np.uint16) * 256), "PNG"))
     assert "16_bit" in wide.notes and np.array_equal(wide.pixels[..., 0], drawn[..., 1])
+    tall = np.arange(600 * 100, dtype=np.uint16).reshape(600, 100)  # taller than a band
+    assert np.array_equal(decode(encoded(Image.fromarray(tall), "PNG"), target_side=600).pixels[..., 2], tall >> 8)
     alpha = np.dstack([drawn, np.where(np.arange(320) < 160, 255, 0)[None].repeat(240, 0).astype(np.uint8)])
     through = decode(encoded(alpha, "PNG"))
     assert "transparent" in through.notes

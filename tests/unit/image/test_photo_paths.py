@@ -4,8 +4,9 @@ import os
 
 import pytest
 
+from tcmstruct.errors import UsageError
 from tcmstruct.image.decode import decode
-from tcmstruct.image.paths import MAX_PATH_CHARACTERS, read_file, resolve
+from tcmstruct.image.paths import MAX_PATH_CHARACTERS, image_folder, read_file, resolve
 from tcmstruct.image.refusal import REASONS, ImageRefused
 
 
@@ -67,3 +68,11 @@ def test_decode_keeps_to_the_image_folder(root):
     with pytest.raises(ImageRefused) as refused:
         decode("../secret.png", root=root)
     assert refused.value.reason == "path_traversal"
+
+
+def test_the_image_folder_must_be_one(root):
+    assert image_folder(str(root)) == root
+    for named in (root / "2026" / "a.png", root / "没有"):
+        with pytest.raises(UsageError) as refused:
+            image_folder(named)
+        assert named.name in str(refused.value) and str(root) not in str(refused.value)
