@@ -24,7 +24,8 @@ from tcmstruct.text.lexicon import Lexicon
 
 
 class Exported(nn.Module):
-    """What the ONNX graph computes: ids (B, T) int32, lexicon (B, T, F) uint8 → scores (B, T, all tags + statuses).
+    """What the ONNX graph computes: ids (B, T) int32, lexicon (B, T, F) uint8 → scores (B, T, all tags + statuses), hidden
+    (B, T, H): the vectors that the fusion with a photo reads, computed only where they are asked for.
 
     A model without a lexicon channel has no second input.
     """
@@ -41,8 +42,9 @@ class Exported(nn.Module):
         self.head.weight.data = torch.cat([p.weight.data for p in parts])
         self.head.bias.data = torch.cat([p.bias.data for p in parts])
 
-    def forward(self, ids: Tensor, lexicon: Tensor | None = None) -> Tensor:
-        return self.head(self.model.encode(ids.long(), None if lexicon is None else lexicon.float()))
+    def forward(self, ids: Tensor, lexicon: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        hidden = self.model.encode(ids.long(), None if lexicon is None else lexicon.float())
+        return self.head(hidden), hidden
 
 
 def to_onnx(model: CharTagger, readouts: Sequence[str], path: Path, half_tables: bool = True) -> None:
@@ -58,7 +60,7 @@ def to_onnx(model: CharTagger, readouts: Sequence[str], path: Path, half_tables:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(module, tuple(inputs), str(path), dynamo=True, external_data=False, verbose=False,
-                          input_names=["ids", "lexicon"][: len(inputs)], output_names=["scores"],
+                          input_names=["ids", "lexicon"][: len(inputs)], output_names=["scores", "hidden"],
                           dynamic_shapes=tuple({0: batch, 1: length} for _ in inputs))
     if half_tables:
         graph = onnx.load(path)

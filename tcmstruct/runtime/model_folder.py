@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,13 @@ class ModelFolder:
         path: the folder.
         card: content of `card.json`.
         fingerprint: sha256 of `manifest.json`, which names every other file's sha256.
+        sha256: of every other file.
     """
 
     path: Path
     card: dict[str, Any]
     fingerprint: str
+    sha256: dict[str, str]
 
 
 def sha256_of(path: Path) -> str:
@@ -50,8 +53,15 @@ def write_manifest(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps({"format": 1, "files": files}, indent=1) + "\n", encoding="utf-8")
 
 
-def open_folder(path: Path | None = None) -> ModelFolder:
+TEXT_FILES = ("card.json", "model.onnx", "characters.txt")
+
+
+def open_folder(path: Path | None = None, needed: Sequence[str] = TEXT_FILES) -> ModelFolder:
     """Checks every file against the manifest.
+
+    Args:
+        path: None takes the shipped text model.
+        needed: files without which it is no such model.
 
     Raises:
         ModelError: a file is missing, altered, not listed, or of a kind that is never loaded (pickle).
@@ -76,14 +86,13 @@ def open_folder(path: Path | None = None) -> ModelFolder:
         if found != expected["sha256"]:
             raise ModelError(f"{name} was altered: sha256 {found[:12]}…, manifest says {expected['sha256'][:12]}…",
                              where=str(folder), code="model_altered", hint="reinstall the package")
-    for needed in ("card.json", "model.onnx", "characters.txt"):
-        if needed not in files:
-            raise ModelError(f"{needed} is not listed in manifest.json", where=str(folder), code="model_missing")
+    for name in needed:
+        if name not in files:
+            raise ModelError(f"{name} is not listed in manifest.json", where=str(folder), code="model_missing")
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    return ModelFolder(folder, card, sha256_of(manifest_path))
+    return ModelFolder(folder, card, sha256_of(manifest_path), {name: expected["sha256"] for name, expected in files.items()})
 
 
 def verify_model(path: Path | None = None) -> dict[str, str]:
     """File → sha256 of a folder that passed `open_folder` (for `tcmstruct doctor`)."""
-    folder = open_folder(path)
-    return {name: sha256_of(folder.path / name) for name in json.loads((folder.path / "manifest.json").read_text())["files"]}
+    return open_folder(path).sha256

@@ -7,7 +7,7 @@ never how a row is summed; tests hold this byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,9 @@ from tcmstruct.text.characters import CharacterTable
 from tcmstruct.text.lexicon import Lexicon
 from tcmstruct.text.normalise import normalise
 from tcmstruct.text.windows import Window, windows
+
+HiddenReader = Callable[[np.ndarray, int], None]
+"""Takes the vectors (T, H) of a window's own characters, those of the overlap left to its neighbour, and the offset of the first."""
 
 PAD_TO = 16
 """Windows are padded to a multiple of this many characters."""
@@ -64,15 +67,28 @@ class OnnxTagger:
         self.overlap_chars: int = folder.card["window_overlap_chars"]
         self.chars_per_batch = chars_per_batch
 
-    def scores(self, texts: Sequence[str]) -> list[list[WindowScores]]:
-        """For each text its windows' scores, in text order; nothing is truncated."""
+    @property
+    def gives_hidden(self) -> bool:
+        """Whether the model gives its characters' vectors beside the scores."""
+        return len(self._session.get_outputs()) > 1
+
+    def scores(self, texts: Sequence[str], readers: Mapping[int, HiddenReader] | None = None) -> list[list[WindowScores]]:
+        """For each text its windows' scores, in text order; nothing is truncated.
+
+        Args:
+            readers: number of a text → who is handed its characters' vectors, window by window (none of them is kept); a
+                record's windows come in an order that follows from its own length.
+        """
         jobs, n_windows = self._jobs(texts)
         results: list[list[WindowScores | None]] = [[None] * n for n in n_windows]
         for batch in self._plan(jobs):
-            (scores,) = self._session.run(None, self._feed(batch))
+            wanted = readers is not None and any(job[0] in readers for job in batch)
+            scores, *vectors = self._session.run(["scores", "hidden"] if wanted else ["scores"], self._feed(batch))
             for row, (number, k, window, window_ids, _) in enumerate(batch):
                 own = scores[row, : len(window_ids)]
                 results[number][k] = WindowScores(window, {n: own[:, c] for n, c in self._columns.items()}, own[:, self._status])
+                if wanted and number in readers:
+                    readers[number](vectors[0][row, window.keep_start - window.start : window.keep_end - window.start], window.keep_start)
         return results  # type: ignore[return-value]
 
     def feeds(self, texts: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
