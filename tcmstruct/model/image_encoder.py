@@ -199,9 +199,13 @@ class Heads(nn.Module):
         self.mean.copy_(features.mean(0))
         self.spread.copy_(features.std(0).clamp_min(1e-3))
 
+    def standardised(self, features: Tensor) -> Tensor:
+        """(…, width) → the same, as the readers see it."""
+        return ((features - self.mean) / self.spread).clamp(-5, 5)
+
     def votes(self, features: Tensor) -> dict[str, list[Tensor]]:
         """(B, width) → head → scores (B, classes) of each of its readers."""
-        x = ((features - self.mean) / self.spread).clamp(-5, 5)
+        x = self.standardised(features)
         return {head: [linear(x[:, self.slices[g]]) for g, linear in readers.items()] for head, readers in self.readers.items()}
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:

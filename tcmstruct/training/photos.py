@@ -153,22 +153,16 @@ def rejpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     return cv2.imdecode(cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)[..., ::-1]
 
 
-def varied(pixels: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Photo and mask as another hand would have taken them: turned, mirrored, lit, compressed, outlined otherwise."""
-    height, width = mask.shape
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.uniform(-12, 12)), float(rng.uniform(0.95, 1.0)))
-    pixels = cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    mask = cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    if rng.random() < 0.5:
-        pixels, mask = pixels[:, ::-1].copy(), mask[:, ::-1].copy()
-    pixels = recast(pixels, rng.uniform(0.75, 1.25), rng.uniform(-900, 900), np.exp(rng.normal(0, 0.01, 3)))
-    if rng.random() < 0.5:
-        pixels = rejpeg(pixels, int(rng.integers(55, 90)))
-    size = int(rng.integers(0, max(2, width // 40)))
-    if size:
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * size + 1, 2 * size + 1))
-        mask = cv2.dilate(mask, kernel) if rng.random() < 0.5 else cv2.erode(mask, kernel)
-    return pixels, mask
+def retaken(pixels: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """The photo as it would have come out under another exposure, under another light, and saved smaller."""
+    return [recast(pixels, rng.uniform(0.85, 1.15)), recast(pixels, kelvin=rng.uniform(-450, 450)),
+            rejpeg(pixels, int(rng.integers(50, 75)))]
+
+
+def of_other_camera(photos: Sequence[TonguePhoto]) -> list[TonguePhoto]:
+    """Every second photo of batch B: no label of theirs is learnt, only that answers shall not change when they are
+    taken again. The other half is left for `benchmarks/tongue.py`."""
+    return sorted((p for p in photos if p.source == "tonguexpert" and p.batch == "B"), key=lambda p: p.id)[::2]
 
 
 def crop_input(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -230,10 +224,15 @@ class AttributeObjective:
     Args:
         class_weights: head → weights against imbalance.
         decay: group of features → ridge on its readers' weights (few photos, many features).
+        sway: group → (d, d) root of what its features do when a photo is taken again (`sway_of`): the mean square by
+            which a reader's scores then move is added to the loss, times `still`. This is tangent propagation (Simard
+            et al. 1992) for linear readers, and needs no labels.
+        still: head → weight of that; a head that is not named has none.
     """
 
-    def __init__(self, class_weights: Mapping[str, Tensor], decay: Mapping[str, float]) -> None:
-        self.class_weights, self.decay = class_weights, decay
+    def __init__(self, class_weights: Mapping[str, Tensor], decay: Mapping[str, float], sway: Mapping[str, Tensor] | None = None,
+                 still: Mapping[str, float] | None = None) -> None:
+        self.class_weights, self.decay, self.sway, self.still = class_weights, decay, sway or {}, still or {}
 
     def loss(self, model: Heads, batch: PhotoBatch) -> Tensor:
         votes = model.votes(batch.inputs)
@@ -242,10 +241,31 @@ class AttributeObjective:
             scores = {head: v[turn] for head, v in votes.items() if turn < len(v)}
             labels = {head: batch.labels[head] for head in scores}
             loss = loss + masked_loss(scores, labels, batch.weights, self.class_weights)
-        for readers in model.readers.values():
+        for head, readers in model.readers.items():
             for group, linear in readers.items():
                 loss = loss + self.decay[group] * linear.weight.square().sum()
+                if head in self.still:
+                    loss = loss + self.still[head] * (linear.weight @ self.sway[group]).square().sum()
         return loss
+
+
+def sway_of(heads: Heads, retakes: Sequence[np.ndarray]) -> dict[str, Tensor]:
+    """Group → (d, d) root of the mean square change of its standardised features between takes of one photo.
+
+    Args:
+        heads: standardised already.
+        retakes: sets of photos, each (N, takes, width), the first take being the photo itself; sets weigh alike.
+    """
+    changes = []
+    for takes in retakes:
+        x = heads.standardised(torch.from_numpy(np.ascontiguousarray(takes)))
+        changes.append((x[:, 1:] - x[:, :1]).flatten(0, 1))
+    out = {}
+    for group, where in heads.slices.items():
+        moment = torch.stack([c[:, where].double().T @ c[:, where].double() / len(c) for c in changes]).mean(0)
+        values, vectors = torch.linalg.eigh(moment)
+        out[group] = (vectors * values.clamp_min(0).sqrt()).float()
+    return out
 
 
 MANUAL, BOXED, NO_TONGUE = 0, 1, 2

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ def test_counts():
 
 
 def test_a_plain_tongue_has_its_colour_everywhere():
-    numbers = colour_numbers(tongue((200, 110, 110))).reshape(7, 4, 3)
+    numbers = colour_numbers(tongue((200, 110, 110)))[:84].reshape(7, 4, 3)
     lab = cv2.cvtColor(np.float32([[[200, 110, 110]]]) / 255, cv2.COLOR_RGB2LAB)[0, 0]
     assert np.abs(numbers[:4, 0] - lab).max() < 0.5
     assert numbers[0, 1].max() < 0.5
@@ -36,6 +38,33 @@ def test_a_plain_tongue_has_its_colour_everywhere():
 
 def test_a_yellower_tongue_has_a_higher_b():
     assert colour_numbers(tongue((200, 150, 80)))[2] > colour_numbers(tongue())[2] + 10
+
+
+def brighter(crop, gains):
+    return replace(crop, pixels=np.clip(crop.pixels * np.array(gains), 0, 255).round().astype(np.uint8))
+
+
+def test_another_light_adds_the_same_to_tongue_and_surroundings():
+    gains = (1.1, 1.0, 0.9)
+    moved = (colour_numbers(brighter(tongue(), gains)) - colour_numbers(tongue()))[84:]
+    expected = 100 * np.log([1.1, 0.9])
+    assert moved[0:2] == pytest.approx(expected, abs=1.5)  # middle of the body: ln R/G, ln B/G
+    assert moved[84:86] == pytest.approx(expected, abs=6)  # beside it; 8-bit steps are coarse in the dark
+    assert np.abs(moved[3:6]).max() < 1  # spread
+
+
+def test_a_cut_out_has_no_surroundings():
+    crop = tongue()
+    cut = replace(crop, pixels=np.where(crop.mask[..., None], crop.pixels, np.uint8(0)))
+    assert (colour_numbers(cut)[-9:] == 0).all() and (colour_numbers(crop)[-9:] != 0).any()
+
+
+@pytest.mark.parametrize("gains", [(0.9, 0.9, 0.9), (1.1, 1.1, 1.1), (0.95, 1.0, 1.05)])
+def test_lines_and_rim_do_not_depend_on_the_light(gains):
+    crop = tongue(cracks=3, marks=9)
+    for numbers in (line_numbers, rim_numbers):
+        one, other = numbers(crop), numbers(brighter(crop, gains))
+        assert np.abs(one - other).sum() < 0.1 * np.abs(one - numbers(tongue())).sum()
 
 
 def test_cracks_are_lines_of_the_body():

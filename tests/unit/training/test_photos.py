@@ -23,11 +23,13 @@ from tcmstruct.training.photos import (  # noqa: E402
     load_mask,
     mask_batches,
     no_tongue,
+    of_other_camera,
     photo_batches,
     photo_of,
     read_photos,
     recast,
-    varied,
+    retaken,
+    sway_of,
 )
 
 
@@ -107,16 +109,60 @@ def test_recast_moves_the_light_and_nothing_else():
     assert recast(grey, 1.0, 300)[0, 0].tolist() == [98, 100, 102]  # a higher colour temperature is bluer
 
 
-def test_variants_keep_size_and_tongue():
+def test_a_photo_taken_again_is_the_same_photo():
+    pixels = np.random.default_rng(0).integers(60, 180, (40, 50, 3)).astype(np.uint8)
+    takes = retaken(pixels, np.random.default_rng(2))
+    assert len(takes) == 3 and all(t.shape == pixels.shape and t.dtype == np.uint8 for t in takes)
+    exposed, lit, _ = (t.astype(float) for t in takes)
+    ratio = exposed / pixels
+    assert ratio.std() < 0.01 and 0.84 < ratio.mean() < 1.16 and abs(ratio.mean() - 1) > 0.01
+    assert (lit[..., 1] == pixels[..., 1]).all() and (lit[..., 0] != pixels[..., 0]).any()
+
+
+def test_half_of_the_other_camera_is_left_for_the_benchmark():
+    photos = [TonguePhoto(f"b{i}", "tonguexpert", "B") for i in range(7)]
+    photos += [TonguePhoto("a", "tonguexpert", "A"), TonguePhoto("c", "semton", "")]
+    assert [p.id for p in of_other_camera(photos)] == ["b0", "b2", "b4", "b6"]
+    assert of_other_camera(photos[::-1]) == of_other_camera(photos)
+
+
+def test_what_is_seen_from_afar_keeps_size_and_tongue():
     rng = np.random.default_rng(0)
     pixels, mask = np.full((90, 120, 3), 80, np.uint8), np.zeros((90, 120), np.uint8)
     mask[30:70, 40:80] = 255
-    changed, plane = varied(pixels, mask, rng)
-    assert changed.shape == pixels.shape and plane.shape == mask.shape
-    assert 0.7 < (plane > 127).sum() / (mask > 127).sum() < 1.4
     far, plane = from_afar(np.full((96, 96, 3), 80, np.uint8), cv2.resize(mask, (96, 96)), 80, rng, cut_out=1.0)
     assert far.shape == (80, 80, 3) and plane.shape == (80, 80) and plane.any()
     assert all(no_tongue(80, pixels, rng).shape == (80, 80, 3) for _ in range(8))
+
+
+def test_heads_lean_on_what_stays_when_a_photo_is_taken_again():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 200)
+    features = (2 * truth[:, None] - 1 + rng.normal(0, 0.5, (200, 2))).astype(np.float32)  # both numbers tell the class …
+    takes = np.stack([features, features], 1)
+    takes[:, 1, 1] += rng.normal(0, 2, 200)  # … but the second moves
+    labels, weights = {"裂纹轻重": truth}, {"裂纹轻重": np.ones(200, np.float32)}
+    said = {}
+    for still in (0.0, 3.0):
+        heads = Heads({"lines": 2}, {"裂纹轻重": (2, ("lines",))})
+        heads.standardise(torch.from_numpy(features))
+        objective = AttributeObjective({"裂纹轻重": torch.ones(2)}, {"lines": 1e-3}, sway_of(heads, [takes]), {"裂纹轻重": still})
+        fit(heads, objective, lambda: photo_batches(features, labels, weights, 64, rng), LoopConfig(n_characters=6000, learning_rate=3e-2),
+            say=lambda line: None)
+        with torch.inference_mode():
+            one, two = (heads(torch.from_numpy(np.ascontiguousarray(takes[:, t])))["裂纹轻重"].argmax(1).numpy() for t in (0, 1))
+        said[still] = (one == truth).mean(), (one != two).mean()
+    assert said[3.0][0] > 0.9
+    assert said[3.0][1] < 0.05 < said[0.0][1]
+
+
+def test_sway_is_the_mean_square_change_and_sets_weigh_alike():
+    heads = Heads({"lines": 1, "colours": 1}, {"裂纹轻重": (2, ("lines",))})
+    small, large = np.zeros((50, 2, 2), np.float32), np.zeros((5, 3, 2), np.float32)
+    small[:, 1, 0], large[:, 1:, 0] = 1.0, 2.0
+    sway = sway_of(heads, [small, large])
+    assert (sway["lines"] @ sway["lines"].T).item() == pytest.approx((1 + 4) / 2)
+    assert sway["colours"].abs().max() == 0
 
 
 def test_heads_learn_from_the_labelled_rows_alone():
