@@ -55,7 +55,7 @@ def to_onnx(model: CharTagger, readouts: Sequence[str], path: Path, half_tables:
     if model.config.lexicon_features:
         inputs.append(torch.zeros((2, 64, model.config.lexicon_features), dtype=torch.uint8))
     batch, length = torch.export.Dim("B", min=1, max=4096), torch.export.Dim("T", min=2, max=8192)
-    if model.config.encoder.kind == "transformer":
+    if model.config.encoder.kind != "conv":
         length = torch.export.Dim("T", min=2, max=model.config.encoder.max_positions - 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -11,18 +11,20 @@ class EncoderConfig:
     """Shape of an encoder.
 
     Attributes:
-        kind: "transformer" (BERT layers, global attention) or "conv" (convolutions, local context).
+        kind: "transformer" (BERT layers, global attention), "shared" (one BERT layer run `n_layers` times, with adapters
+            of its own for every run) or "conv" (convolutions, local context).
         hidden: width H of every character's vector.
-        n_layers: number of layers.
-        n_heads: attention heads (transformer).
+        n_layers: number of layers, or of runs through the shared one.
+        n_heads: attention heads (transformer, shared).
         feed: inner width of the feed-forward part.
         kernel: width in characters of a convolution (conv).
         attention_after: numbers of the layers (from 1) after which one attention over the window follows (conv).
-        max_positions: longest window in characters (transformer).
+        max_positions: longest window in characters, plus one (transformer, shared).
         norm_eps: epsilon of layer normalisation.
+        adapter: inner width of the bottleneck adapters, 0 for none (shared).
     """
 
-    kind: Literal["transformer", "conv"] = "transformer"
+    kind: Literal["transformer", "shared", "conv"] = "transformer"
     hidden: int = 384
     n_layers: int = 12
     n_heads: int = 12
@@ -31,6 +33,7 @@ class EncoderConfig:
     attention_after: tuple[int, ...] = ()
     max_positions: int = 512
     norm_eps: float = 1e-12
+    adapter: int = 0
 
 
 @dataclass(frozen=True)

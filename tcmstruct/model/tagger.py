@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tcmstruct.model.config import ModelConfig
 from tcmstruct.model.crf import Crf
-from tcmstruct.model.encoder import ENCODERS
+from tcmstruct.model.encoder import ENCODERS, EncoderTrace
 
 
 @dataclass
@@ -89,6 +89,14 @@ class CharTagger(nn.Module):
 
     def forward(self, ids: Tensor, lexicon: Tensor | None = None, only: str | None = None) -> TaggerOutput:
         """Scores of all readouts, or of the one named by `only` (a batch of one set needs no other)."""
-        hidden = self.dropout(self.encode(ids, lexicon))
+        return self._read(self.encode(ids, lexicon), only)
+
+    def trace(self, ids: Tensor, lexicon: Tensor | None = None) -> tuple[TaggerOutput, EncoderTrace]:
+        """As `forward`, and what every layer of the encoder gave (for objectives that compare layers)."""
+        trace = self.encoder.trace(self.embedding(ids, lexicon), ids != 0)
+        return self._read(trace.hidden[-1]), trace
+
+    def _read(self, encoded: Tensor, only: str | None = None) -> TaggerOutput:
+        hidden = self.dropout(encoded)
         names = list(self.readouts) if only is None else [only]
         return TaggerOutput(hidden, {n: self.readouts[n](hidden) for n in names}, self.status(hidden))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tcmstruct.model.tagger import CharTagger
+from tcmstruct.model.tagger import CharTagger, TaggerOutput
 from tcmstruct.training.data import IGNORE, Batch
 
 
@@ -43,6 +43,8 @@ class MaskedLM(nn.Module):
         words = batch.soft["word"]
         chosen = torch.rand(words.shape[0], int(words.max()) + 1, device=words.device) < self.mask_rate
         target = chosen.gather(1, words) & (batch.ids != 0)
+        if not target.any():  # a batch of a few short texts: nothing was masked, so nothing is learnt from it
+            return 0.0 * self.bias.sum()
         dice = torch.rand(words.shape, device=words.device)
         corrupted = torch.where(target & (dice < 0.8), self.mask_row, batch.ids)
         random_rows = torch.randint_like(batch.ids, 3, self.bias.numel())
@@ -75,20 +77,29 @@ class Tagging:
 class Distillation:
     """Soft targets of a teacher on all readouts (Hinton et al. 2015), besides the hard labels where there are any.
 
+        L = s · T² · Σ_r w_r · KL(p_T ‖ p_S) + h · CE(labels)
+
+    The soft cross-entropy is written as KL: the same gradient, and 0 where student and teacher agree.
+
     Args:
-        temperature: softens both distributions; the loss is scaled by its square.
-        hard_weight: weight of `Tagging` on labelled examples.
-        readout_weights: weight of each readout's soft loss.
+        readout_weights: weight w_r of each readout's soft loss.
+        temperature: T, softens both distributions; the loss is scaled by its square.
+        hard_weight: weight h of the labels on labelled examples.
+        soft_weight: weight s of the soft loss.
 
     Uses `batch.soft["tags:NAME"]` (B, T, tags), `batch.soft["status"]` (B, T, statuses): the teacher's scores.
     """
 
-    def __init__(self, readout_weights: dict[str, float], temperature: float = 2.0, hard_weight: float = 0.5) -> None:
-        self.readout_weights, self.temperature, self.hard_weight = readout_weights, temperature, hard_weight
-        self.hard = Tagging()
+    def __init__(self, readout_weights: dict[str, float], temperature: float = 2.0, hard_weight: float = 0.5,
+                 soft_weight: float = 1.0) -> None:
+        self.readout_weights, self.temperature = readout_weights, temperature
+        self.hard_weight, self.soft_weight = hard_weight, soft_weight
 
     def loss(self, model: CharTagger, batch: Batch) -> Tensor:
-        output = model(batch.ids, batch.lexicon)
+        return self.of(model(batch.ids, batch.lexicon), batch)
+
+    def of(self, output: TaggerOutput, batch: Batch) -> Tensor:
+        """The loss of scores at hand, for objectives that read the student's layers in the same pass."""
         real = batch.ids != 0
         total = torch.zeros((), device=batch.ids.device)
         for name, weight in self.readout_weights.items():
@@ -98,6 +109,7 @@ class Distillation:
         teacher = batch.soft["tags:gold"][real].float()
         mention = teacher[:, 1:3].logsumexp(1).sub(teacher.logsumexp(1)).exp()
         total = total + self._divergence(output.status[real], batch.soft["status"][real], mention)
+        total = self.soft_weight * total
         if batch.tags is not None and self.hard_weight:
             hard = F.cross_entropy(output.tags[batch.readout].flatten(0, 1), batch.tags.flatten(), ignore_index=IGNORE)
             if (batch.status != IGNORE).any():

@@ -18,7 +18,7 @@ from tcmstruct.text.normalise import normalise  # noqa: E402
 TEXTS = ["舌淡红苔薄白，脉弦。", "咳" * 70, "无发热"]
 
 
-@pytest.mark.parametrize("kind", ["conv", "transformer"])
+@pytest.mark.parametrize("kind", ["conv", "transformer", "shared"])
 def test_onnx_equals_torch(tmp_path, kind):
     torch.manual_seed(0)
     table = CharacterTable("舌淡红苔薄白脉弦咳无发热,。" + "".join(chr(0x4E00 + i) for i in range(900))[::-1][:800])
