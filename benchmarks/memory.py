@@ -1,10 +1,11 @@
-"""Memory of one process: what a batch of text takes for each padded character, and what looking at one photograph takes.
+"""Memory of one process: what a batch of text takes, what becomes of its texts, and what looking at one photograph takes.
 
-    python -m benchmarks.memory [text] [photos]
+    python -m benchmarks.memory [text] [work] [photos]
 
-The figures behind `BYTES_PER_CHAR` and `PHOTO_BYTES` in `tcmstruct/runtime/memory.py`. Each row is a process of its own, one
-thread; "grew by" is its largest resident set less that before the step, in MiB. Photos are drawings: two of the size that a phone
-makes, and for each kind of file the largest that `image.decode` lets through. Linux only (/proc).
+The figures behind `BatchMemory`, `WORK_BYTES` and `PHOTO_BYTES` in `tcmstruct/runtime/memory.py`. "text" holds the fit on this
+machine against batches that it was not made from, "work" structures `CHUNK_CHARS` characters in batches of one window. Each row
+is a process of its own, one thread; "grew by" is its largest resident set less that before the step, in MiB. Photos are drawings:
+two of the size that a phone makes, and for each kind of file the largest that `image.decode` lets through. Linux only (/proc).
 """
 
 from __future__ import annotations
@@ -19,28 +20,39 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from benchmarks.machine import print_machine
-from tcmstruct.runtime.memory import BYTES_PER_CHAR, PHOTO_BYTES
+from tcmstruct.runtime.memory import CHUNK_CHARS, PHOTO_BYTES, WORK_BYTES, fit
+from tcmstruct.runtime.model_folder import DEFAULT_FOLDER
 
-BATCHES_CHARS = (512, 1024, 2048, 3072)
+BATCHES = ((192, 16), (48, 64), (24, 128), (12, 256), (4, 384), (6, 512))
+"""(windows, padded characters)."""
+
+WORK = {"records of 400 characters": 400, "one record": CHUNK_CHARS}
 SENTENCE = "患者反复咳嗽3天，咳黄痰，最高体温38.5℃，无恶心呕吐，纳眠可，大便2日1行。"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help="text, photos; both by default")
+    parser.add_argument("parts", nargs="*", help="text, work, photos; all by default")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         _measure(*arguments.child)
         return
-    parts = arguments.parts or ["text", "photos"]
+    parts = arguments.parts or ["text", "work", "photos"]
     print_machine()
     if "text" in parts:
-        print("\n| padded characters of a batch | model loaded | grew by | bytes a character |\n|---|---|---|---|")
-        for chars in BATCHES_CHARS:
-            base, grown = _child("text", str(chars))
-            print(f"| {chars:,} | {base:.0f} | {grown:.0f} | {grown * 2**20 / chars:,.0f} |")
-        print(f"\nReckoned with: {BYTES_PER_CHAR:,} bytes a character.")
+        model = fit(DEFAULT_FOLDER / "model.onnx", 1)
+        print(f"\n{model.source}: {model.per_char:,.0f}·B·L + {model.per_pair:.1f}·B·L² + {model.fixed:,.0f} bytes\n")
+        print("| windows × characters | model loaded | grew by | reckoned, with the margin |\n|---|---|---|---|")
+        for windows, chars in BATCHES:
+            base, grown = _child("text", f"{windows}x{chars}")
+            print(f"| {windows} × {chars} | {base:.0f} | {grown:.0f} | {model.bytes(windows, chars) / 2**20:.0f} |")
+    if "work" in parts:
+        print(f"\n| {CHUNK_CHARS:,} characters | model loaded, one window read | grew by |\n|---|---|---|")
+        for name, chars in WORK.items():
+            base, grown = _child("work", str(chars))
+            print(f"| {name} | {base:.0f} | {grown:.0f} |")
+        print(f"\nReckoned with: {WORK_BYTES / 2**20:.0f} MiB.")
     if "photos" in parts:
         print("\n| photo | file | model and networks loaded | grew by |\n|---|---|---|---|")
         with tempfile.TemporaryDirectory() as folder:
@@ -92,6 +104,7 @@ def _child(kind: str, what: str) -> tuple[float, float]:
 
 def _measure(kind: str, what: str) -> None:
     from tcmstruct import Structurer
+    from tcmstruct.batch.chunks import structure_chunk
     from tcmstruct.image.refusal import ImageRefused
     from tcmstruct.record import Record
 
@@ -100,17 +113,25 @@ def _measure(kind: str, what: str) -> None:
         PHOTOS[name](Path(path))
         return
     if kind == "text":
-        structurer = Structurer(threads=1, chars_per_batch=int(what))
-        records = [Record(str(n), SENTENCE * 6) for n in range(40)]
+        windows, chars = map(int, what.split("x"))
+        structurer = Structurer(threads=1, chars_per_batch=windows * chars)
         structurer.structure("咳嗽")
         before = _start()
-        structurer.tagger.scores([record.text for record in records])
+        for _ in structurer.tagger.stream([(SENTENCE * (chars // len(SENTENCE) + 1))[:chars]] * windows):
+            pass
+    elif kind == "work":
+        structurer = Structurer(threads=1, chars_per_batch=512)
+        structurer.structure(SENTENCE * 20)
+        text = (SENTENCE * (int(what) // len(SENTENCE) + 1))[: int(what)]
+        records = [Record(str(n), text) for n in range(CHUNK_CHARS // int(what))]
+        before = _start()
+        structure_chunk(structurer.structure_many, records)
     else:
         structurer = Structurer(threads=1, image_root=Path(what).parent)
         structurer.structure(SENTENCE)
         before = _start()
         try:
-            structurer.examiner.examine(Path(what).name, root=structurer.image_root)
+            structurer.photo_side.examiner.examine(Path(what).name, root=structurer.image_root)
         except ImageRefused as refused:
             raise SystemExit(f"{Path(what).name}: {refused.reason}") from None
     print(before / 1024, (_status("VmHWM") - before) / 1024)

@@ -69,7 +69,7 @@ def one_pass(structurer: Structurer, records: list[Record]) -> dict[str, float]:
     tagger._session = _TimedSession(session, spent)
     try:
         with (timed(tagger_module, "normalise", spent, "normalising"), timed(tagger._lexicon, "features", spent, "lexicon matching"),
-              timed(structurer.mentions, "read", spent, "decoding mentions"), timed(structurer.schema, "extract", spent, "schema")):
+              timed(structurer.mentions, "_decode", spent, "decoding mentions"), timed(structurer.schema, "extract", spent, "schema")):
             began = time.perf_counter()
             found = structurer.structure_many(records)
             structured = time.perf_counter()

@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tcmstruct.errors import RecordRejected, TcmstructError
+from tcmstruct.errors import RecordRejected
 from tcmstruct.image.paths import image_folder
 from tcmstruct.labels import LINKED_TYPES
 from tcmstruct.record import FieldValue, Mention, Record, StructuredRecord
@@ -25,8 +25,9 @@ from tcmstruct.runtime.tagger import OnnxTagger
 from tcmstruct.schema import load_schema
 
 if TYPE_CHECKING:
-    from tcmstruct.image.examine import TongueExaminer
+    from tcmstruct.image.examine import Examined
     from tcmstruct.linking import Linker
+    from tcmstruct.witness import PhotoSide, Witness
 
 
 class Structurer:
@@ -53,16 +54,18 @@ class Structurer:
                  threads: int | None = None, memory_limit_bytes: int | None = None, chars_per_batch: int | None = None,
                  codes: str | Path | None = None, image_root: str | Path | None = None) -> None:
         self.folder = open_folder(Path(model) if model is not None else None)
+        if memory_limit_bytes is not None:  # before this process loads anything: the fit takes memory of its own
+            fitted = memory.remembered_fit(self.folder.path / "model.onnx", self.folder.sha256["model.onnx"], threads)
         self.schema = load_schema(schema)
         self._codes = Path(codes) if codes is not None else None
         if codes is not None:
             _ = self.linker  # a table that cannot be used is refused here, not at the first diagnosis
         self.image_root = None if image_root is None else image_folder(image_root)
         if self.image_root is not None:
-            _ = self.examiner  # so is a network that cannot be used; and what the networks hold counts below
-        self.tagger = OnnxTagger(self.folder, threads)
-        reserved = 0 if self.image_root is None else memory.PHOTO_BYTES
-        self.tagger.chars_per_batch = chars_per_batch or memory.chars_per_batch(memory_limit_bytes, reserved)
+            _ = self.photo_side  # so is a network that cannot be used; and what the networks hold counts below
+        self.tagger = OnnxTagger(self.folder, threads, chars_per_batch or memory.MAX_CHARS_PER_BATCH)
+        if memory_limit_bytes is not None:
+            self.tagger.budget = memory.budget(memory_limit_bytes, fitted, photos=self.image_root is not None)
         self.mentions = MentionReader(self.folder.card, Calibration(self.folder.card.get("calibration")))
         self.review_below: dict[str, float] = self.folder.card["review_below"]
         self.model_fingerprint = self.folder.fingerprint[:16]
@@ -76,47 +79,40 @@ class Structurer:
         """
         for record in records:
             _check(record)
-        scores = self.tagger.scores([r.text for r in records])
-        results = [self._finish(record, found) for record, found in zip(records, self.mentions.read(scores), strict=True)]
-        if self.image_root is not None:
-            for record, result in zip(records, results, strict=True):
-                if record.image:
-                    self._look(result, record.image, self.image_root)
-        return results
+        if self.image_root is None:
+            return self._structure(records, {})
+        return self._structure(records, {number: self.photo_side.look(record.image, self.image_root)
+                                         for number, record in enumerate(records) if record.image})
 
     def structure(self, text: str, tongue_img: str | Path | None = None, *, id: str = "1") -> StructuredRecord:
         """Structures one text, with the photograph beside it as second witness where there is one.
 
         A photo that cannot be used leaves the text's result as it is, `tongue` None, and a warning `image_REASON`.
         """
-        result = self.structure_many([Record(id, text)])[0]
-        if tongue_img is not None:
-            self._look(result, tongue_img)
-        return result
+        record = Record(id, text)
+        _check(record)
+        return self._structure([record], {} if tongue_img is None else {0: self.photo_side.look(tongue_img)})[0]
 
-    def _look(self, result: StructuredRecord, photo: str | Path, root: Path | None = None) -> None:
-        """Adds what one photo shows to a result of the text; with `root` the photo is a path that a record names."""
-        from tcmstruct.image.fields import join
-        from tcmstruct.image.refusal import ImageRefused
+    def attention(self, text: str, examined: Examined, mentions: Sequence[Mention]) -> tuple[dict[int, list[float]], dict[int, float]]:
+        """Where mentions looked on a photo that passed the gate, for drawing: number of a mention → weights of the places (sum
+        1), and → its mean gate; empty where no fusion fits the text model."""
+        if self.photo_side.fusion is None:
+            return {}, {}
+        from tcmstruct.witness import attention_over, reading_of
 
-        try:
-            examined = self.examiner.examine(photo, root=root)
-        except ImageRefused as refused:
-            result.warnings = [*result.warnings, f"image_{refused.reason}"]
-            return
-        except TcmstructError:
-            raise
-        except Exception:  # a photo that the program fails on must not cost the record its text
-            result.warnings = [*result.warnings, "image_failed"]
-            return
-        if examined.quality.status != "ok":
-            result.warnings = [*result.warnings, *(f"image_{reason}" for reason in examined.quality.reasons)]
-            return
-        known = {field.name: field.values for field in self.schema.fields.values() if field.several}
-        result.fields, conflicts = join(result.fields, examined.answers, known)
-        said = examined.to_dict()
-        result.tongue = {**({} if root is None else {"image": str(photo)}), "quality": "ok", "attributes": said["attributes"],
-                         "measures": said["measures"], "conflicts": conflicts}
+        reading = reading_of(examined, keep=True)
+        self.tagger.scores([text], {0: partial(self.photo_side.fusion.read, reading)})
+        return attention_over(reading, mentions)
+
+    def _structure(self, records: Sequence[Record], witnesses: Mapping[int, Witness]) -> list[StructuredRecord]:
+        """Structures records; some have a photo's witness, by their number."""
+        readers = {number: partial(self.photo_side.read, witness) for number, witness in witnesses.items() if witness.reading is not None}
+        found = self.mentions.read(self.tagger.stream([r.text for r in records], readers), len(records))
+        results = [self._finish(record, mentions) for record, mentions in zip(records, found, strict=True)]
+        for number, witness in witnesses.items():
+            known = {f.name: f.values for f in self.schema.fields.values() if f.several}
+            self.photo_side.testify(results[number], witness, known)
+        return results
 
     def _finish(self, record: Record, mentions: list[Mention]) -> StructuredRecord:
         mentions = [self._coded(record.text, mention) for mention in mentions]
@@ -125,11 +121,11 @@ class Structurer:
                                 self.model_fingerprint, self.schema_fingerprint, record.extra)
 
     @cached_property
-    def examiner(self) -> TongueExaminer:
+    def photo_side(self) -> PhotoSide:
         """Looks at photographs; made when the first one comes (its networks and OpenCV cost memory)."""
-        from tcmstruct.image.examine import TongueExaminer
+        from tcmstruct.witness import PhotoSide
 
-        return TongueExaminer()
+        return PhotoSide(self.folder.sha256["model.onnx"])
 
     @cached_property
     def linker(self) -> Linker:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
 from tcmstruct.emr.rows import Reject
 from tcmstruct.errors import RecordRejected, TcmstructError
 from tcmstruct.record import Record, StructuredRecord
+from tcmstruct.runtime.memory import CHUNK_CHARS
 
 StructureMany = Callable[[Sequence[Record]], Sequence[StructuredRecord]]
 """Records in, one result for each, in order. May raise `RecordRejected` for a record it cannot use."""
@@ -45,6 +45,7 @@ class ChunkResult:
         extra: names of extra columns, in order of first appearance.
         review: values marked for review.
         photos: structured records that name a photograph ("named"), and those whose photograph was used ("used").
+        memory: what the process that structured it has held so far (`engine.memory_of`).
     """
 
     lines: bytes = b""
@@ -56,15 +57,29 @@ class ChunkResult:
     extra: dict[str, None] = field(default_factory=dict)
     review: int = 0
     photos: Counter[str] = field(default_factory=Counter)
+    memory: Mapping[str, Any] = field(default_factory=dict)
 
 
-def chunked(items: Iterable[T], first: int, size: int) -> Iterator[list[T]]:
-    """Lists of up to `size` items, the first of up to `first`: something is ready soon, then batches are full."""
-    source = iter(items)
-    take = min(first, size)
-    while chunk := list(islice(source, take)):
+def chunked(items: Iterable[T], first: int, size: int, chars: int = CHUNK_CHARS) -> Iterator[list[T]]:
+    """Lists of up to `size` items, the first of up to `first`: something is ready soon, then batches are full.
+
+    Args:
+        chars: characters of the texts of a list at most, unless it is of one item.
+    """
+    chunk: list[T] = []
+    take, held = min(first, size), 0
+    for item in items:
+        length = len(item.text) if isinstance(item, Record) else 0
+        if chunk and held + length > chars:
+            yield chunk
+            chunk, held, take = [], 0, size
+        chunk.append(item)
+        held += length
+        if len(chunk) == take:
+            yield chunk
+            chunk, held, take = [], 0, size
+    if chunk:
         yield chunk
-        take = size
 
 
 def structure_chunk(structure_many: StructureMany, items: Sequence[Record | Reject]) -> ChunkResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from tcmstruct.batch.chunks import ChunkResult, structure_chunk
 from tcmstruct.emr.rows import Reject
 from tcmstruct.errors import TcmstructError
 from tcmstruct.record import Record, StructuredRecord
+from tcmstruct.runtime.memory import peak_resident_bytes
 
 
 class Structures(Protocol):
@@ -57,13 +59,25 @@ def describe(structurer: Any) -> Described:
                      getattr(structurer, "review_below", {}).get("field"))
 
 
+def memory_of(structurer: Any) -> dict[str, Any]:
+    """This process's number and largest resident set, and what the structurer's tagger tells of its batches, if it does."""
+    told = getattr(getattr(structurer, "tagger", None), "memory", dict)()
+    return {"pid": os.getpid(), "peak_bytes": peak_resident_bytes(), **told}
+
+
+def _structured(structurer: Structures, chunk: Chunk) -> ChunkResult:
+    result = structure_chunk(structurer.structure_many, chunk)
+    result.memory = memory_of(structurer)
+    return result
+
+
 def run_here(factory: Factory, chunks: Iterator[Chunk]) -> Iterator[tuple[ChunkResult, Described]]:
     """One chunk after the other in this process."""
     structurer = factory()
     described = describe(structurer)
     yield ChunkResult(), described
     for chunk in chunks:
-        yield structure_chunk(structurer.structure_many, chunk), described
+        yield _structured(structurer, chunk), described
 
 
 def run_in_workers(factory: Factory, chunks: Iterator[Chunk], workers: int) -> Iterator[tuple[ChunkResult, Described]]:
@@ -130,7 +144,7 @@ def _work(chunk: Chunk) -> tuple[ChunkResult, Described] | _Refusal:
         if _structurer is None:
             assert _factory is not None
             _structurer = _factory()
-        return structure_chunk(_structurer.structure_many, chunk), describe(_structurer)
+        return _structured(_structurer, chunk), describe(_structurer)
     except TcmstructError as error:
         return _Refusal(error.what, error.code, error.where, error.hint, error.exit_code)
 

@@ -7,6 +7,7 @@ holds for every run: nothing that came in is silently lost.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from tcmstruct.batch.tables import MAX_EXTRA_COLUMNS, Columns, read_lines, write
 from tcmstruct.emr.rows import Reject, reject
 from tcmstruct.errors import UsageError
 from tcmstruct.record import Record, StructuredRecord
+from tcmstruct.runtime.memory import peak_resident_bytes
 
 FORMATS: tuple[str, ...] = ("jsonl", "csv", "xlsx")
 """Result formats; records.jsonl is always written, since the others are made of it."""
@@ -61,6 +63,7 @@ class Tally:
     extra_capped: bool = False
     review: int = 0
     photos: Counter[str] = field(default_factory=Counter)
+    memory: dict[int, Mapping[str, Any]] = field(default_factory=dict)
 
     def add(self, result: ChunkResult) -> None:
         self.ok += result.ok
@@ -71,6 +74,8 @@ class Tally:
         self.fields.update(result.fields)
         self.review += result.review
         self.photos.update(result.photos)
+        if result.memory:
+            self.memory[result.memory["pid"]] = result.memory
         for name in result.extra:
             if name not in self.extra:
                 if len(self.extra) >= MAX_EXTRA_COLUMNS:
@@ -86,6 +91,17 @@ class Tally:
         """Records that name a photograph, those whose photograph was used, and why the others were not: reason → records."""
         refused = {code.removeprefix("image_"): n for code, n in sorted(self.warnings.items()) if code.startswith("image_")}
         return {"named": self.photos["named"], "used": self.photos["used"], "refused": refused}
+
+    def memory_held(self, limit_bytes: int | None) -> dict[str, Any]:
+        """What each process held at most, this one now and the workers at their last chunk, and the largest batch of any."""
+        here, told = os.getpid(), list(self.memory.values())
+        peaks = {"main": [peak_resident_bytes()], "worker": [m["peak_bytes"] for m in told if m["pid"] != here]}
+        batches = [m["largest_batch"] for m in told if "largest_batch" in m]
+        return {"limit_bytes": limit_bytes, "peak_bytes": sum(map(sum, peaks.values())),
+                "processes": [{"process": name, "peak_bytes": peak} for name, some in peaks.items() for peak in some],
+                "budget": next((m["budget"] for m in told if m.get("budget")), None),
+                "largest_batch": max(batches, key=lambda b: b["windows"] * b["chars"] ** 2, default=None),
+                "halvings": sum(m.get("halvings", 0) for m in told)}
 
     def to_dict(self) -> dict[str, int]:
         return {"in": self.read, "ok": self.ok, "warned": self.warned, "rejected": self.rejected}
@@ -133,6 +149,7 @@ def run_batch(
     inputs: Sequence[Path] = (),
     facts: Callable[[], list[dict[str, Any]]] = list,
     settings: Mapping[str, Any] | None = None,
+    memory_limit_bytes: int | None = None,
     fraction: Callable[[], float | None] = lambda: None,
     progress: Progress | None = None,
     write_report: Callable[[Path], Path] | None = None,
@@ -140,7 +157,7 @@ def run_batch(
     """Structures a stream of records into an output folder.
 
     Memory is that of the window, whatever the length of the stream: with one process at most `window` rows are
-    taken ahead of what is written, with several at most two chunks of 128 rows per process.
+    taken ahead of what is written, with several at most two chunks of 128 rows per process; fewer where texts are long.
 
     Args:
         records: records and the reader's rejects, in input order.
@@ -154,6 +171,7 @@ def run_batch(
         inputs: input files, which the result must not replace.
         facts: called at the end; what the manifest says about the inputs.
         settings: what the manifest says about the call.
+        memory_limit_bytes: what the manifest names as the limit of all processes; the factory's structurers keep it.
         fraction: how much of the input has been read, 0–1.
         progress: told after every chunk.
         write_report: makes report.html in a folder that holds records.jsonl, rejects.jsonl and manifest.json; if it
@@ -212,7 +230,7 @@ def run_batch(
             "fields": dict(described.packs), "coverage": {name: tally.fields[name] for name in columns.fields},
             "photos": tally.photo_counts(), "review": tally.review, "review_threshold": described.review_threshold,
             "model": described.model, "schema": described.schema, "inputs": facts(),
-            "outputs": folder.fingerprint(made), "notes": notes,
+            "outputs": folder.fingerprint(made), "notes": notes, "memory": tally.memory_held(memory_limit_bytes),
             "settings": {**(settings or {}), "formats": list(dict.fromkeys(("jsonl", *formats))), "workers": workers,
                          "window": window},
             "timing": {"elapsed_s": round(elapsed, 3), "structuring_s": round(structuring_s, 3),

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from tcmstruct.image.colour import correct_cast
-from tcmstruct.image.crop import crop_tongue
+from tcmstruct.image.crop import Crop, crop_tongue
 from tcmstruct.image.decode import Photo, decode
+from tcmstruct.image.fusion_input import photo_places
 from tcmstruct.image.measures import measure
 from tcmstruct.image.quality import Quality, judge, measure_quality
 from tcmstruct.image.tongue_model import Answer, TongueModel
@@ -26,7 +27,8 @@ class Examined:
         answers: attribute → answer.
         measures: numbers beside them (`measures.measure`).
         mask: (H, W) bool over the decoded photo, or None.
-        grid: (P, width) token grid for the fusion with text, or None.
+        crop: what the networks saw, or None.
+        places: (P, W) what the fusion with text reads of each place (`fusion_input.photo_places`), or None.
         photo: the decoded photo.
     """
 
@@ -35,7 +37,8 @@ class Examined:
     answers: dict[str, Answer] = field(default_factory=dict)
     measures: dict[str, float | None] = field(default_factory=dict)
     mask: np.ndarray | None = None
-    grid: np.ndarray | None = None
+    crop: Crop | None = None
+    places: np.ndarray | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """{"quality": {"status", "reasons"}, "attributes": {name: {"value", "confidence", "status"}}, "measures": {…}}"""
@@ -72,7 +75,10 @@ class TongueExaminer:
         Raises:
             ImageRefused: it is no photograph that may be decoded (`refusal.REASONS`).
         """
-        photo = decode(source, root=root)
+        return self.look(decode(source, root=root))
+
+    def look(self, photo: Photo) -> Examined:
+        """As `examine`, on a decoded photo."""
         (outline,) = self.model.segment([photo.pixels])
         if not self.model.has_tongue(outline):
             return Examined(judge(None), photo)
@@ -83,4 +89,4 @@ class TongueExaminer:
         pixels = photo.pixels if found.light is None else correct_cast(photo.pixels, found.light)
         crop = crop_tongue(pixels, outline.mask)
         (seen,) = self.model.attributes([crop])
-        return Examined(quality, photo, seen.answers, measure(crop), outline.mask, seen.grid)
+        return Examined(quality, photo, seen.answers, measure(crop), outline.mask, crop, photo_places(crop, seen))

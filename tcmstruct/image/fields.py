@@ -33,6 +33,12 @@ def meanings() -> dict[tuple[str, str], Meaning]:
     return {(m.attribute, m.value): m for m in read}
 
 
+@cache
+def field_of(attribute: str) -> str | None:
+    """The field that an attribute speaks of, or None."""
+    return next((m.field for (name, _), m in meanings().items() if name == attribute), None)
+
+
 def join(fields: Mapping[str, FieldValue], answers: Mapping[str, Answer],
          known: Mapping[str, Sequence[str]]) -> tuple[dict[str, FieldValue], list[dict[str, Any]]]:
     """Joins the text's fields with the photo's answers.

@@ -18,6 +18,10 @@ GRID = 7
 N_QUALITY = 7
 ATTRIBUTES: dict[str, tuple[str, ...]] = {"苔色": ("白", "淡黄", "黄"), "舌色": ("淡白", "淡红", "暗紫"), "腻": ("不腻", "腻", "厚腻")}
 """What the text around a tongue says something of; 裂纹 and 齿痕 are left to the photograph alone."""
+TONGUE_COLUMNS = (115, 117)
+"""Which of a place's numbers say how much of it is the tongue's body and rim."""
+N_SAID = sum(map(len, ATTRIBUTES.values()))
+"""The last numbers of a place: what the photo's own heads say."""
 _UNKNOWN_CAST = 2.0
 _LAB_SCALE = 25.0
 
@@ -27,7 +31,7 @@ def photo_places(crop: Crop, seen: Seen) -> np.ndarray:
     body and rim (2), and, the same everywhere, the log-probabilities that the photo's own heads give (9)."""
     colours = cv2.resize(srgb_to_lab(crop.masked()).astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
     parts = cv2.resize(places_of(crop).transpose(1, 2, 0), (GRID, GRID), interpolation=cv2.INTER_AREA)
-    said = np.broadcast_to(_log_probabilities(seen.answers), (GRID * GRID, sum(map(len, ATTRIBUTES.values()))))
+    said = np.broadcast_to(log_probabilities(seen.answers), (GRID * GRID, N_SAID))
     return np.concatenate([seen.grid, colours.reshape(-1, 3) / _LAB_SCALE, parts.reshape(-1, 2), said], axis=1).astype(np.float32)
 
 
@@ -35,9 +39,11 @@ def photo_quality(measures: QualityMeasures) -> np.ndarray:
     """(7,) float32: ln tongue side in px, cut share, ln sharpness, L*, ln clipped share, cast in spreads, 1 where the cast is unknown."""
     unknown = measures.cast_spreads is None
     return np.array([np.log(measures.tongue_side_px), measures.cut_share, np.log(measures.sharpness + 0.1), measures.lightness,
-                     np.log(measures.clipped_share + 1e-3), _UNKNOWN_CAST if unknown else measures.cast_spreads, float(unknown)], np.float32)
+                     np.log(measures.clipped_share + 1e-3), _UNKNOWN_CAST if unknown else measures.cast_spreads,
+                     float(unknown)], np.float32)
 
 
-def _log_probabilities(answers: Mapping[str, Answer]) -> np.ndarray:
+def log_probabilities(answers: Mapping[str, Answer]) -> np.ndarray:
+    """(9,) ln of the probabilities of all classes, attribute by attribute."""
     found: Sequence[float] = [answers[name].probabilities[c] for name, classes in ATTRIBUTES.items() for c in classes]
     return np.log(np.asarray(found) + 1e-3)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ import onnxruntime as ort
 
 from tcmstruct.errors import ModelError
 from tcmstruct.image.crop import CROP_SIDE_PX, GREY, Crop, clean_mask
-from tcmstruct.image.tongue_numbers import numbers_of, places_of
+from tcmstruct.image.tongue_numbers import FAMILIAR, numbers_of, places_of
 
 TONGUE_FOLDER = Path(__file__).resolve().parents[1] / "models" / "tongue"
 SEGMENT_SIDE_PX = 160
@@ -50,13 +50,14 @@ class Answer:
     Attributes:
         value: the class; None where `status` says why there is none.
         confidence: calibrated probability of the likeliest class; 0 where nothing was assessed.
-        status: "answered", "unsure" (below the attribute's threshold) or "not_assessed".
+        status: "answered", "unsure" (below the attribute's threshold), "unfamiliar" (the photo's colours lie beyond those that
+            were learnt: another camera or light) or "not_assessed".
         probabilities: class → calibrated probability.
     """
 
     value: str | None
     confidence: float
-    status: Literal["answered", "unsure", "not_assessed"]
+    status: Literal["answered", "unsure", "unfamiliar", "not_assessed"]
     probabilities: dict[str, float]
 
 
@@ -113,6 +114,11 @@ class TongueModel:
         self.folder = folder or TONGUE_FOLDER
         self.fingerprint = _verified(self.folder)
         self.card: dict[str, Any] = json.loads((self.folder / "card.json").read_text(encoding="utf-8"))
+        self.familiar: dict[str, Any] | None = self.card.get("familiar")
+        if self.familiar is not None:
+            factor = np.zeros((len(FAMILIAR), len(FAMILIAR)))
+            factor[np.tril_indices(len(FAMILIAR))] = np.concatenate(self.familiar["factor"])
+            self._familiar_mean, self._familiar_factor = np.array(self.familiar["mean"]), factor
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.enable_cpu_mem_arena = False  # the arena keeps what the largest batch once needed
@@ -146,13 +152,24 @@ class TongueModel:
             return []
         if wrong := [c.pixels.shape for c in crops if c.pixels.shape != (CROP_SIDE_PX, CROP_SIDE_PX, 3)]:
             raise ValueError(f"a crop is {wrong[0]}, it must be {CROP_SIDE_PX} px square")
+        numbers = np.stack([numbers_of(c) for c in crops])
         scores, grid = self._attributes.run(None, {"crops": np.stack([network_input(c) for c in crops]),
-                                                   "places": np.stack([places_of(c) for c in crops]),
-                                                   "numbers": np.stack([numbers_of(c) for c in crops])})
-        return [Seen(self.answers(s), g) for s, g in zip(scores, grid, strict=True)]
+                                                   "places": np.stack([places_of(c) for c in crops]), "numbers": numbers})
+        return [Seen(self.answers(s, n), g) for s, n, g in zip(scores, numbers, grid, strict=True)]
 
-    def answers(self, scores: np.ndarray) -> dict[str, Answer]:
-        """Scores of all heads, in the card's order → attribute → calibrated answer."""
+    def strangeness(self, numbers: np.ndarray) -> float:
+        """How far a photo's colours lie from those that were learnt, by its `numbers_of`: Mahalanobis distance per number."""
+        away = (numbers[list(FAMILIAR)] - self._familiar_mean) @ self._familiar_factor
+        return float(np.sqrt(np.square(away).mean()))
+
+    def answers(self, scores: np.ndarray, numbers: np.ndarray | None = None) -> dict[str, Answer]:
+        """Scores of all heads, in the card's order → attribute → calibrated answer.
+
+        Args:
+            numbers: of the crop; with them, attributes that are read from colours are answered only where the colours are
+                familiar: a head is as sure of itself on another camera's photo as it is wrong.
+        """
+        strange = numbers is not None and self.familiar is not None and self.strangeness(numbers) > self.familiar["limit"]
         heads, at = {}, 0
         for name, head in self.card["heads"].items():
             n = len(head["classes"])
@@ -161,6 +178,8 @@ class TongueModel:
         out = {}
         for name, attribute in self.card["attributes"].items():
             out[name] = _answer(_classes_of(attribute, heads), attribute["answer_above"])
+            if strange and name in self.familiar["attributes"]:
+                out[name] = replace(out[name], value=None, status="unfamiliar")
         for name in self.card["not_assessed"]:
             out[name] = Answer(None, 0.0, "not_assessed", {})
         return out

@@ -15,6 +15,9 @@ import numpy as np
 from tcmstruct.image.crop import GREY, Crop
 
 N_COLOURS, N_LINES, N_RIM = 177, 131, 292
+_REGION = 12  # numbers of a region in one telling: median, spread, 10 %, 90 % of three
+FAMILIAR = (*(7 * _REGION + _REGION * region + i for region in range(7) for i in range(3)), *range(14 * _REGION, N_COLOURS))
+"""Numbers by which a camera is known: the regions' median logarithms of channels, and those of what surrounds the tongue."""
 PLACES = 14
 """Side of the encoder's grid that `places_of` weighs."""
 _COLOUR_SIDE_PX = 56

@@ -1,6 +1,7 @@
 """Gated fusion: every character asks the photograph, and a gate decides how much of the answer it takes.
 
-    A = softmax(Q Kᵀ / √d) V        Q from the text's vectors, K and V from the photo's places (Vaswani et al. 2017)
+    A = softmax(Q Kᵀ / √d + ln s) V Q from the text's vectors, K and V from the photo's places (Vaswani et al. 2017); s is the
+                                    share of a place that is tongue, so that nobody looks beside it
     g = σ(W [H; A; q])              q: how the photo was taken (Arevalo et al. 2017, gated multimodal units)
     F = H + m · g ⊙ A               m = 0 without a photo: F is H, bit for bit
 
@@ -34,6 +35,7 @@ class FusionConfig:
         n_heads: attention heads.
         width: inner width of the attention, all heads together.
         attributes: attribute → its classes.
+        tongue_columns: first and last + 1 of a place's numbers that say how much of it is tongue (shares, added up).
         gated: False leaves the gate open (the paper's row without adaptive gating).
         dropout: share of a record's hidden dimensions that training hides, so that the text is not learnt by heart.
     """
@@ -42,6 +44,7 @@ class FusionConfig:
     token_width: int
     n_quality: int
     attributes: Mapping[str, Sequence[str]]
+    tongue_columns: tuple[int, int]
     n_heads: int = 8
     width: int = 128
     gated: bool = True
@@ -79,8 +82,10 @@ class GatedFusion(nn.Module):
         self.gate_answer = nn.Linear(config.hidden, config.hidden, bias=False)
         self.gate_quality = nn.Linear(config.n_quality, config.hidden, bias=False)
 
-    def forward(self, hidden: Tensor, places: Tensor, quality: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, T, H), (B, P, W), (B, Q), present (B,) 0 or 1 → fused (B, T, H), gate (B, T, H), attention (B, T, P)."""
+    def forward(self, hidden: Tensor, places: Tensor, tongue: Tensor, quality: Tensor,
+                present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, T, H), (B, P, W), tongue (B, P) 0–1, (B, Q), present (B,) 0 or 1 → fused (B, T, H), gate (B, T, H), attention
+        (B, T, P)."""
         batch, length, _ = hidden.shape
         places = self.norm(places)
 
@@ -88,7 +93,8 @@ class GatedFusion(nn.Module):
             return x.view(batch, x.shape[1], self.n_heads, -1).transpose(1, 2)
 
         query, key, value = heads(self.query(hidden)), heads(self.key(places)), heads(self.value(places))
-        attention = (query @ key.transpose(2, 3) / query.shape[-1] ** 0.5).softmax(-1)
+        beside = (tongue + 1e-3).log()[:, None, None]
+        attention = (query @ key.transpose(2, 3) / query.shape[-1] ** 0.5 + beside).softmax(-1)
         answer = self.output((attention @ value).transpose(1, 2).reshape(batch, length, -1))
         there = present[:, None, None]
         if self.gated:
@@ -123,9 +129,11 @@ class FusionNet(nn.Module):
 
     def fuse(self, hidden: Tensor, places: Tensor, quality: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `GatedFusion.forward`, on raw places and quality."""
+        first, end = self.config.tongue_columns
+        tongue = places[..., first:end].sum(-1).clamp(0, 1)
         places = ((places - self.token_mean) / self.token_spread).clamp(-5, 5)
         quality = ((quality - self.quality_mean) / self.quality_spread).clamp(-3, 3)
-        return self.fusion(hidden, places, quality, present)
+        return self.fusion(hidden, places, tongue, quality, present)
 
     def log_weight(self, fused: Tensor) -> Tensor:
         """(B, T, H) → (B, T): what a character weighs in the pool, within ± `MOST_LOG_WEIGHT`."""

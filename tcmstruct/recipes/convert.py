@@ -23,6 +23,9 @@ from tcmstruct.record import Record
 
 DEFAULT_FORMATS: tuple[str, ...] = ("jsonl", "xlsx", "csv")
 
+MAIN_BYTES = 110 * 1024**2
+"""What the process that reads and writes is reckoned with where others structure."""
+
 
 @dataclass(frozen=True, slots=True)
 class StructurerFactory:
@@ -119,7 +122,7 @@ def convert(
         factory = StructurerFactory(
             None if model is None else str(model), tuple(schema),
             threads=max(1, available_cores() // workers),
-            memory_limit_bytes=None if memory_limit_bytes is None else memory_limit_bytes // workers,
+            memory_limit_bytes=None if memory_limit_bytes is None else share_of_limit(memory_limit_bytes, workers),
             codes=None if codes is None else str(codes),
             image_root=None if image_root is None else str(image_root))
     sizes = [source.facts.bytes for source in sources]
@@ -136,7 +139,8 @@ def convert(
         settings={"map": list(mapping), "encoding": encoding, "schema": [Path(s).name for s in schema],
                   "codes": None if codes is None else {"file": codes.name, "sha256": sha256(codes.read_bytes()).hexdigest()},
                   "image_root": None if image_root is None else image_root.resolve().name, "memory_limit_bytes": memory_limit_bytes},
-        fraction=fraction, progress=progress or progress_for(), write_report=_report_writer() if report else None,
+        memory_limit_bytes=memory_limit_bytes, fraction=fraction, progress=progress or progress_for(),
+        write_report=_report_writer() if report else None,
     )
     for source in sources:
         for note in source.facts.notes:
@@ -146,6 +150,11 @@ def convert(
         _warn(RUN_NOTES[note])
     _tell(summary)
     return summary
+
+
+def share_of_limit(limit_bytes: int, workers: int) -> int:
+    """What one structurer may hold; where several share a limit, the process that reads and writes takes its part first."""
+    return limit_bytes if workers == 1 else max(0, limit_bytes - MAIN_BYTES) // workers
 
 
 def _chained(sources: Sequence[Any]) -> Iterator[Record | Reject]:

@@ -22,6 +22,8 @@ State = Literal["ok", "note", "broken"]
 NEEDED: tuple[tuple[str, str], ...] = (
     ("numpy", "numpy"), ("onnxruntime", "onnxruntime"), ("pydantic", "pydantic"), ("typer", "typer"), ("rich", "rich"),
     ("openpyxl", "openpyxl"), ("XlsxWriter", "xlsxwriter"), ("orjson", "orjson"),
+    ("pyahocorasick", "ahocorasick"), ("jinja2", "jinja2"), ("scipy", "scipy"), ("rapidfuzz", "rapidfuzz"), ("jieba", "jieba"),
+    ("opencv-python-headless", "cv2"), ("Pillow", "PIL"),
 )
 """(distribution, module) of what the base install brings."""
 
@@ -58,7 +60,7 @@ def doctor(model: Path | None = None) -> list[Finding]:
         Findings in a fixed order.
     """
     checks: tuple[Callable[[], list[Finding]], ...] = (
-        _python, _packages, lambda: _model(model), _schema, _processor, _memory, _writing)
+        _python, _packages, lambda: _model(model), lambda: _photo_models(model), _schema, _processor, _memory, _writing)
     return [finding for check in checks for finding in _guarded(check)]
 
 
@@ -97,6 +99,18 @@ def _model(folder: Path | None) -> list[Finding]:
     from tcmstruct.runtime.model_folder import verify_model
 
     return [Finding("ok", f"model file {name} sha256 {digest[:16]}…") for name, digest in verify_model(folder).items()]
+
+
+def _photo_models(folder: Path | None) -> list[Finding]:
+    from tcmstruct.image.tongue_model import TongueModel
+    from tcmstruct.runtime.fusion import Fusion
+    from tcmstruct.runtime.model_folder import verify_model
+
+    found = [Finding("ok", f"tongue networks, manifest sha256 {TongueModel().fingerprint[:16]}…")]
+    fusion = Fusion()
+    if fusion.fits(verify_model(folder)["model.onnx"]):
+        return [*found, Finding("ok", f"fusion of text and photo, manifest sha256 {fusion.folder.fingerprint[:16]}…")]
+    return [*found, Finding("note", "the fusion was trained with another text model: photos fill open fields by themselves")]
 
 
 def _schema() -> list[Finding]:

@@ -29,11 +29,12 @@ import onnxruntime as ort
 import torch
 from safetensors.torch import load_file, save_file
 from scipy.optimize import minimize_scalar
+from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
 from tcmstruct.image.crop import Crop, crop_tongue
 from tcmstruct.image.tongue_model import NOT_ASSESSED, TongueModel, letterbox, mask_from_scores, network_input
-from tcmstruct.image.tongue_numbers import N_COLOURS, N_LINES, N_RIM, PLACES, numbers_of, places_of
+from tcmstruct.image.tongue_numbers import FAMILIAR, N_COLOURS, N_LINES, N_RIM, PLACES, numbers_of, places_of
 from tcmstruct.model.image_encoder import IGNORE, WIDTH, Heads, ImageEncoder, TongueNet, lite0, normalised
 from tcmstruct.model.segmenter import PRESENT, Pyramid, Segmenter, Trunk, presence_heads, summary
 from tcmstruct.runtime.model_folder import write_manifest
@@ -78,6 +79,9 @@ DECAY = {"body": 0.1, "rim": 0.1, "colours": 0.005, "lines": 0.03, "edge": 0.1}
 """Ridge of each group's readers: a head has 300 to 1,200 labelled photos."""
 STILL = {"苔色": 1.0, "舌色": 1.0, "裂纹有无": 4.0, "裂纹轻重": 4.0, "齿痕有无": 8.0, "齿痕轻重": 8.0, "腻": 1.0}
 """Weight of how far a head's scores move when a photo is taken again."""
+STRANGE = 2.2
+"""Distance per number beyond which a photo's colours are not answered: 0.4 % of the takes lie beyond it, 1 % of batch B, and
+all 22 of `semton`, whose cameras nobody labelled for us and whose colours the heads got wrong with full confidence."""
 ATTRIBUTES = {
     "苔色": {"classes": ["白", "淡黄", "黄"], "head": "苔色"},
     "舌色": {"classes": ["淡白", "淡红", "暗紫"], "head": "舌色", "right_of_answered": 0.85},
@@ -579,6 +583,22 @@ def card_of(photos: Sequence[TonguePhoto], held: Mapping[str, np.ndarray], prese
     return card, out
 
 
+def familiar_colours(takes: np.ndarray, unlabelled: np.ndarray) -> dict:
+    """What the card says of the colours that the heads know: the mean and spread of `tongue_numbers.FAMILIAR` over all takes of
+    all photos, as mean and Cholesky factor of the inverse covariance (Ledoit & Wolf 2004).
+
+    Args:
+        takes, unlabelled: (N, takes, features), of the labelled photos and of the other camera's.
+    """
+    columns = np.array(FAMILIAR)
+    at = sum(GROUPS[g] for g in ("body", "rim"))
+    seen = np.concatenate([part[..., at + columns].reshape(-1, len(columns)) for part in (takes, unlabelled)]).astype(np.float64)
+    fitted = LedoitWolf().fit(seen)
+    attributes = [name for name, a in ATTRIBUTES.items() if "colours" in READS[a.get("head", a.get("severity"))]]
+    return {"limit": STRANGE, "attributes": attributes, "mean": fitted.location_.round(3).tolist(),
+            "factor": [row[: i + 1].round(6).tolist() for i, row in enumerate(np.linalg.cholesky(fitted.precision_))]}
+
+
 def _softmax(scores: np.ndarray) -> np.ndarray:
     raised = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
     return raised / raised.sum(1, keepdims=True)
@@ -610,6 +630,7 @@ def train_tongue(run: Path, data: Path, weights: Path, out: Path, n_photos: int 
     unlabelled = crop_features(run / "takes-other-camera.npz", data, of_other_camera(photos), outliner, weights, N_RETAKES_OTHER)
     held, heads = _cross_validated(run, chosen, takes, unlabelled)
     card, held_out = card_of(chosen, held, frames)
+    card["familiar"] = familiar_colours(takes, unlabelled)
     held_out["presence"] = frames
     (run / "held-out.json").write_text(json.dumps(held_out, ensure_ascii=False))
     write_folder(out, outliner, heads, weights, card)

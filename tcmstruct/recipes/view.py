@@ -45,12 +45,12 @@ def view(out: Path, html: Path, limit: int = 200, ids: list[str] | None = None, 
 
 
 def _photos(image_root: Path) -> Callable[[StructuredRecord], PhotoShown | None]:
-    """Looks at the photographs that records name, each when its record is read."""
+    """Looks at the photographs that records name, each when its record is read, and at where its mentions looked."""
     from tcmstruct.image.crop import crop_tongue
-    from tcmstruct.image.examine import TongueExaminer
+    from tcmstruct.pipeline import Structurer
     from tcmstruct.report.photo import shown_photo
 
-    examiner = TongueExaminer()
+    structurer = Structurer(image_root=image_root)
 
     def show(record: StructuredRecord) -> PhotoShown | None:
         named = record.tongue.get("image") if isinstance(record.tongue, Mapping) else None
@@ -58,11 +58,12 @@ def _photos(image_root: Path) -> Callable[[StructuredRecord], PhotoShown | None]
             return None
         if not isinstance(named, str):
             raise ImageRefused("path_invalid")
-        found = examiner.examine(named, root=image_root)
-        pixels, mask = found.photo.pixels, found.mask
-        crop = crop_tongue(pixels, mask) if mask is not None and mask.any() else None
-        # The gate's attention is added here: number of the entity → 49 weights over `crop`, and → its mean gate.
-        return shown_photo(pixels, mask, crop, {}, {})
+        found = structurer.photo_side.examiner.examine(named, root=image_root)
+        if found.crop is not None:
+            return shown_photo(found.photo.pixels, found.mask, found.crop, *structurer.attention(record.text, found, record.entities))
+        mask = found.mask
+        crop = crop_tongue(found.photo.pixels, mask) if mask is not None and mask.any() else None
+        return shown_photo(found.photo.pixels, mask, crop, {}, {})
 
     return show
 

@@ -16,6 +16,8 @@ from tcmstruct.report.shown import plain, shown
 from tcmstruct.report.spans import MAX_LANES, Segment, lanes, placed, split
 from tcmstruct.report.tally import conflicts, values_of
 
+NO_ANSWER = {"unsure": "不确定 unsure", "unfamiliar": "相机陌生 unfamiliar camera"}
+"""Status of a photo's answer without a value → what the page says."""
 SOURCES: dict[str, tuple[str, str]] = {"image": ("照片", "photo"), "both": ("文字+照片", "text and photo")}
 _CONFLICT_ZH: dict[str, str] = {"field": "字段", "text": "文字", "image": "照片", "confidence": "照片置信度"}
 
@@ -201,8 +203,8 @@ def _tongue(tongue: Mapping[str, Any] | None) -> list[tuple[str, str]]:
             if found.get("status") == "not_assessed":
                 not_assessed.append(str(name))
                 continue
-            if found.get("status") == "unsure":
-                out.append((str(name), "不确定 unsure"))
+            if found.get("status") in NO_ANSWER:
+                out.append((str(name), NO_ANSWER[found["status"]]))
                 continue
             sure = found.get("confidence")
             number = f" ({sure:.2f})" if isinstance(sure, int | float) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,10 @@ from tcmstruct.runtime.decode import (
     spans,
 )
 from tcmstruct.runtime.tagger import WindowScores
+
+DECODE_CHARS = 16_384
+"""Scores of about this many characters wait for one another: decoding many windows at once is faster, and holds about 1 kB a
+character meanwhile."""
 
 
 class Calibration:
@@ -54,23 +58,48 @@ class MentionReader:
         self._side_threshold: float = card.get("side_threshold", 0.6)
         self.calibration = calibration
 
-    def read(self, texts: Sequence[Sequence[WindowScores]]) -> list[list[Mention]]:
-        """Windows' scores of several texts → mentions of each, in text order."""
+    def read(self, scores: Iterable[tuple[int, int, WindowScores]], n_texts: int) -> list[list[Mention]]:
+        """Windows' scores of several texts → mentions of each, in text order.
+
+        Args:
+            scores: (text number, window number, scores) in any order (`OnnxTagger.stream`); none is kept for long.
+            n_texts: how many texts there are.
+        """
+        found: list[dict[int, list[Mention]]] = [{} for _ in range(n_texts)]
+        waiting: list[tuple[int, int, WindowScores]] = []
+        n_chars = 0
+        for one in scores:
+            waiting.append(one)
+            n_chars += len(one[2].status)
+            if n_chars >= DECODE_CHARS:
+                self._decode(waiting, found)
+                waiting.clear()
+                n_chars = 0
+                del one  # or a whole batch's scores outlive their decoding
+        self._decode(waiting, found)
+        return [_in_text_order(windows) for windows in found]
+
+    def _decode(self, waiting: Sequence[tuple[int, int, WindowScores]], found: Sequence[dict[int, list[Mention]]]) -> None:
+        """Mentions of the waiting windows, put into their places; each window's follow from its own scores alone."""
+        parts = [part for _, _, part in waiting]
         if self._crf is None:
-            clinical = [greedy_spans(part.tags["gold"], part.status) for parts in texts for part in parts]
+            clinical = [greedy_spans(part.tags["gold"], part.status) for part in parts]
         else:
-            scores = [part.tags["gold"] for parts in texts for part in parts]
-            status = [part.status for parts in texts for part in parts]
+            scores = [part.tags["gold"] for part in parts]
+            status = [part.status for part in parts]
             both = zip(posteriors(scores, self._crf), best_paths(scores, self._crf), status, strict=True)
             clinical = [spans(np.log(np.maximum(p, 1e-9)), path, s) for p, path, s in both]
-        at, out = 0, []
-        for parts in texts:
-            out.append(self._mentions(parts, clinical[at : at + len(parts)]))
-            at += len(parts)
-        return out
+        for (number, k, part), of_part in zip(waiting, clinical, strict=True):
+            found[number][k] = mentions_of([part], [of_part], self.calibration, self._min_probability, self._side_threshold)
 
-    def _mentions(self, parts: Sequence[WindowScores], clinical_spans: Sequence[list[Span]]) -> list[Mention]:
-        return mentions_of(parts, clinical_spans, self.calibration, self._min_probability, self._side_threshold)
+
+def _in_text_order(windows: Mapping[int, list[Mention]]) -> list[Mention]:
+    together = [m for k in sorted(windows) for m in windows[k]]
+    return sorted(together, key=_place) if len(windows) > 1 else together
+
+
+def _place(mention: Mention) -> tuple[int, int, str]:
+    return mention.start, -mention.end, mention.type
 
 
 def mentions_of(parts: Sequence[WindowScores], clinical_spans: Sequence[list[Span]], calibration: Calibration,
@@ -110,7 +139,7 @@ def mentions_of(parts: Sequence[WindowScores], clinical_spans: Sequence[list[Spa
                     if kind not in NESTING_TYPES and taken[s.start : s.end].any():
                         continue
                     found.append(Mention(kind, offset + s.start, offset + s.end, None, calibration("side", s.probability)))
-    found.sort(key=lambda m: (m.start, -m.end, m.type))
+    found.sort(key=_place)
     return found
 
 

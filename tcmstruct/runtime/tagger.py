@@ -2,17 +2,21 @@
 
 A record's result never depends on its neighbours: a window is padded to a length that follows from its own length
 alone, and a batch holds windows of one padded length. Batches only change how many rows a matrix product has, and
-never how a row is summed; tests hold this byte for byte.
+never how a row is summed; tests hold this byte for byte. So a batch may also be trimmed to a memory budget, and halved
+where memory runs out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
+from tcmstruct.runtime.memory import CHUNK_CHARS, MAX_CHARS_PER_BATCH, MemoryBudget
 from tcmstruct.runtime.model_folder import ModelFolder
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.text.lexicon import Lexicon
@@ -25,6 +29,9 @@ HiddenReader = Callable[[np.ndarray, int], None]
 PAD_TO = 16
 """Windows are padded to a multiple of this many characters."""
 
+_OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation", "Available memory of")
+"""What onnxruntime's arena and the C++ library say."""
+
 
 @dataclass(slots=True)
 class WindowScores:
@@ -35,27 +42,55 @@ class WindowScores:
     status: np.ndarray
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A window to run: its text's number, its number within the text, and the folded characters around it.
+
+    What the model is fed is made when the window's batch is run: 68 lexicon marks a character would outweigh the text.
+    """
+
+    number: int
+    k: int
+    window: Window
+    clean: str
+
+    @property
+    def padded(self) -> int:
+        return -(-(self.window.end - self.window.start) // PAD_TO) * PAD_TO
+
+
+def open_session(model: Path, threads: int | None) -> ort.InferenceSession:
+    """The session that `OnnxTagger` runs and that `runtime.memory` fits."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # a batch that memory does not hold is halved; no word of it on stderr
+    # The arena keeps memory between batches (without it a third of the time goes to page faults); batches are
+    # small and of a bounded size, so what it keeps is bounded too.
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
 class OnnxTagger:
     """The exported tagger on onnxruntime.
 
     Args:
         folder: verified model folder.
         threads: threads of one matrix product (None: all cores).
-        chars_per_batch: padded characters that one batch may hold; bounds the memory.
+        chars_per_batch: padded characters that one batch may hold; lowered for good where memory runs out.
+
+    Attributes:
+        budget: trims batches to a memory limit, below `chars_per_batch`; None where there is no limit.
+        largest: (windows, padded characters) of the batch with the most pairs of characters that was run.
+        halvings: how often memory ran out and a batch was halved.
     """
 
-    def __init__(self, folder: ModelFolder, threads: int | None = None, chars_per_batch: int = 4096) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # The arena keeps memory between batches (without it a third of the time goes to page faults); batches are
-        # small and of a bounded size, so what it keeps is bounded too.
-        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-        self._session = ort.InferenceSession(str(folder.path / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    def __init__(self, folder: ModelFolder, threads: int | None = None, chars_per_batch: int = MAX_CHARS_PER_BATCH) -> None:
+        self._session = open_session(folder.path / "model.onnx", threads)
         self._inputs = [i.name for i in self._session.get_inputs()]
         self._table = CharacterTable.load(folder.path / "characters.txt")
         self._lexicon = Lexicon.load(folder.path / "lexicon.txt") if len(self._inputs) > 1 else None
+        self._reach = max((len(term) for term, _ in self._lexicon.items()), default=1) - 1 if self._lexicon is not None else 0
         self.readouts: dict[str, list[str]] = folder.card["readouts"]
         self._columns: dict[str, slice] = {}
         at = 0
@@ -66,6 +101,9 @@ class OnnxTagger:
         self.max_chars: int = folder.card["window_chars"]
         self.overlap_chars: int = folder.card["window_overlap_chars"]
         self.chars_per_batch = chars_per_batch
+        self.budget: MemoryBudget | None = None
+        self.largest = (0, 0)
+        self.halvings = 0
 
     @property
     def gives_hidden(self) -> bool:
@@ -73,65 +111,110 @@ class OnnxTagger:
         return len(self._session.get_outputs()) > 1
 
     def scores(self, texts: Sequence[str], readers: Mapping[int, HiddenReader] | None = None) -> list[list[WindowScores]]:
-        """For each text its windows' scores, in text order; nothing is truncated.
+        """For each text its windows' scores, in text order; nothing is truncated. Holds all of them: see `stream`."""
+        results: list[dict[int, WindowScores]] = [{} for _ in texts]
+        for number, k, scores in self.stream(texts, readers):
+            results[number][k] = scores
+        return [[parts[k] for k in range(len(parts))] for parts in results]
+
+    def stream(self, texts: Sequence[str], readers: Mapping[int, HiddenReader] | None = None) -> Iterator[tuple[int, int, WindowScores]]:
+        """(text number, window number, scores) of every window, short ones first, batch by batch as they are computed.
 
         Args:
             readers: number of a text → who is handed its characters' vectors, window by window (none of them is kept); a
                 record's windows come in an order that follows from its own length.
+
+        Raises:
+            MemoryError: a window did not fit into memory even alone.
         """
-        jobs, n_windows = self._jobs(texts)
-        results: list[list[WindowScores | None]] = [[None] * n for n in n_windows]
-        for batch in self._plan(jobs):
-            wanted = readers is not None and any(job[0] in readers for job in batch)
-            scores, *vectors = self._session.run(["scores", "hidden"] if wanted else ["scores"], self._feed(batch))
-            for row, (number, k, window, window_ids, _) in enumerate(batch):
-                own = scores[row, : len(window_ids)]
-                results[number][k] = WindowScores(window, {n: own[:, c] for n, c in self._columns.items()}, own[:, self._status])
-                if wanted and number in readers:
-                    readers[number](vectors[0][row, window.keep_start - window.start : window.keep_end - window.start], window.keep_start)
-        return results  # type: ignore[return-value]
+        for batch in self._plan(self._jobs(texts)):
+            wanted = readers is not None and any(job.number in readers for job in batch)
+            for part, (scores, *vectors) in self._run(batch, ["scores", "hidden"] if wanted else ["scores"]):
+                for row, job in enumerate(part):
+                    window = job.window
+                    yield job.number, job.k, self.window_scores(window, scores[row])
+                    if wanted and job.number in readers:
+                        kept = vectors[0][row, window.keep_start - window.start : window.keep_end - window.start]
+                        readers[job.number](kept, window.keep_start)
+        if self.budget is not None and sum(map(len, texts)) > CHUNK_CHARS:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Frees what the arena keeps: what comes of a very long text needs the room now."""
+        options = ort.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._session.run(["scores"], self._feed(self._jobs(["。"])), options)
+
+    def window_scores(self, window: Window, scores: np.ndarray) -> WindowScores:
+        """The model's scores (T + padding, columns) of a window, by readout."""
+        own = scores[: window.end - window.start]
+        return WindowScores(window, {n: own[:, c] for n, c in self._columns.items()}, own[:, self._status])
+
+    def memory(self) -> dict[str, Any]:
+        """For the manifest (docs/formats.md): the budget, the largest batch that was run, and how often memory ran out."""
+        return {"budget": None if self.budget is None else self.budget.to_dict(),
+                "largest_batch": {"windows": self.largest[0], "chars": self.largest[1]}, "halvings": self.halvings}
 
     def feeds(self, texts: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
         """The batches of inputs that `scores` would run (for calibrating a quantised model)."""
-        return map(self._feed, self._plan(self._jobs(texts)[0]))
+        return map(self._feed, self._plan(self._jobs(texts)))
 
-    def _jobs(self, texts: Sequence[str]) -> tuple[list[tuple], list[int]]:
-        """(text number, window number, window, ids, lexicon features) of every window, and the windows of each text."""
-        jobs: list[tuple[int, int, Window, np.ndarray, np.ndarray | None]] = []
-        n_windows = []
-        for number, text in enumerate(texts):
-            clean = normalise(text)
-            ids = self._table.encode(clean)
-            features = self._lexicon.features(clean) if self._lexicon is not None else None
-            parts = windows(clean, self.max_chars, self.overlap_chars)
-            n_windows.append(len(parts))
-            jobs.extend((number, k, w, ids[w.start : w.end], None if features is None else features[w.start : w.end])
-                        for k, w in enumerate(parts))
-        return jobs, n_windows
+    def _jobs(self, texts: Sequence[str]) -> list[_Job]:
+        cleaned = [normalise(text) for text in texts]
+        return [_Job(number, k, window, clean) for number, clean in enumerate(cleaned)
+                for k, window in enumerate(windows(clean, self.max_chars, self.overlap_chars))]
 
-    def _feed(self, batch: list[tuple]) -> dict[str, np.ndarray]:
-        length = self._padded(batch[0])
+    def _run(self, batch: Sequence[_Job], outputs: list[str]) -> Iterator[tuple[Sequence[_Job], list[np.ndarray]]]:
+        """Runs a batch; where memory runs out it is halved and the same windows are run again, in the same order."""
+        waiting = [batch]
+        while waiting:
+            part = waiting.pop()
+            try:
+                found = self._session.run(outputs, self._feed(part))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(part) == 1:
+                    raise MemoryError(f"a window of {part[0].padded} characters") from None
+                middle = len(part) // 2
+                self.halvings += 1
+                self.chars_per_batch = min(self.chars_per_batch, middle * part[0].padded)
+                waiting += (part[middle:], part[:middle])
+                continue
+            self.largest = max(self.largest, (len(part), part[0].padded), key=lambda shape: shape[0] * shape[1] ** 2)
+            yield part, found
+
+    def _feed(self, batch: Sequence[_Job]) -> dict[str, np.ndarray]:
+        length = batch[0].padded
         ids = np.zeros((len(batch), length), np.int32)
         feed = {self._inputs[0]: ids}
         if self._lexicon is not None:
             feed[self._inputs[1]] = channel = np.zeros((len(batch), length, self._lexicon.n_features), np.uint8)
-        for row, (_, _, _, window_ids, features) in enumerate(batch):
-            ids[row, : len(window_ids)] = window_ids
-            if features is not None:
-                channel[row, : len(window_ids)] = features
+        for row, job in enumerate(batch):
+            start, end = job.window.start, job.window.end
+            ids[row, : end - start] = self._table.encode(job.clean[start:end])
+            if self._lexicon is not None:
+                # with the longest term's reach on both sides, so that terms across the border are found as in the whole text
+                seen_from = max(0, start - self._reach)
+                features = self._lexicon.features(job.clean[seen_from : end + self._reach])
+                channel[row, : end - start] = features[start - seen_from : end - seen_from]
         return feed
 
-    @staticmethod
-    def _padded(job: tuple) -> int:
-        return -(-len(job[3]) // PAD_TO) * PAD_TO
-
-    def _plan(self, jobs: list[tuple]) -> Iterator[list[tuple]]:
-        """Batches of windows of one padded length, of at most `chars_per_batch` padded characters."""
-        by_length: dict[int, list[tuple]] = {}
+    def _plan(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
+        """Batches of windows of one padded length, of what `chars_per_batch` and the budget allow when their turn comes."""
+        by_length: dict[int, list[_Job]] = {}
         for job in jobs:
-            if len(job[3]):
-                by_length.setdefault(self._padded(job), []).append(job)
+            by_length.setdefault(job.padded, []).append(job)
         for length, group in sorted(by_length.items()):
-            size = max(1, self.chars_per_batch // length)
-            for at in range(0, len(group), size):
+            at = 0
+            while at < len(group):
+                size = max(1, self.chars_per_batch // length)
+                if self.budget is not None:
+                    size = min(size, self.budget.windows(length))
                 yield group[at : at + size]
+                at += size
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of a run says that memory could not be had; onnxruntime has no class of its own for it."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)

@@ -97,3 +97,21 @@ def test_the_same_photo_gives_the_same_line_alone_and_in_company(folder, capfdbi
     alone = lines(capfdbinary)
     run("tongue", folder / "糊.png", folder / "好.png")
     assert lines(capfdbinary)[1:] == alone
+
+
+def test_a_public_set_is_checked_converted_and_read_back(tmp_path, capfd):
+    photos, masks = tmp_path / "BioHit" / "dataset", tmp_path / "BioHit" / "groundtruth" / "mask"
+    photos.mkdir(parents=True)
+    masks.mkdir(parents=True)
+    for number in range(3):
+        pixels, mask = draw(DrawnTongue(height_px=160, width_px=160, seed=number))
+        for folder, plane in ((photos, pixels[..., ::-1]), (masks, mask.astype(np.uint8) * 255)):
+            (folder / f"{number + 1}.bmp").write_bytes(cv2.imencode(".bmp", plane)[1].tobytes())
+    assert run("tongue-import", "biohit", tmp_path / "BioHit") == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["BioHit"]  # without -o it only looks
+    assert run("tongue-import", "biohit", tmp_path / "BioHit", "-o", tmp_path / "舌象") == 0
+    rows = [json.loads(line) for line in (tmp_path / "舌象" / "tongue" / "labels.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 3 and all(row["source"] == "biohit" for row in rows)
+    assert run("tongue-import", "biohit", tmp_path / "BioHit", "-o", tmp_path / "舌象") == 2
+    assert run("tongue-import", "tonguedx", tmp_path / "BioHit") == 4
+    assert "docs/tongue-data.md" in capfd.readouterr().err

@@ -217,9 +217,9 @@ def test_a_fault_of_the_program_on_a_photo_costs_the_photo_only(photo, monkeypat
         return examine
 
     for error in (cv2.error("x"), ValueError("x"), MemoryError()):
-        monkeypatch.setattr(looking.examiner, "examine", fails(error))
+        monkeypatch.setattr(looking.photo_side.examiner, "examine", fails(error))
         (result,) = looking.structure_many(RECORDS[:1])
         assert result.warnings == ["image_failed"] and {**result.to_dict(), "warnings": []} == plain.to_dict()
-    monkeypatch.setattr(looking.examiner, "examine", fails(ModelError("altered")))
+    monkeypatch.setattr(looking.photo_side.examiner, "examine", fails(ModelError("altered")))
     with pytest.raises(ModelError):
         looking.structure_many(RECORDS[:1])

@@ -97,3 +97,13 @@ def test_fault_place_shows_kind_and_place_only():
         int(fakes.MARKER)
     except ValueError as error:
         assert fault_place(error).startswith("ValueError in test_chunks.py:")
+
+
+def test_long_texts_make_smaller_chunks_and_none_is_lost():
+    lengths = [5, 5, 40, 3, 3, 3, 3, 60, 70, 1, 1]
+    items = [Record(str(n), "咳" * length) for n, length in enumerate(lengths)]
+    items.insert(4, Reject("text_missing", "x", "f:1"))
+    chunks = list(chunked(items, 2, 4, chars=50))
+    assert [item for chunk in chunks for item in chunk] == items
+    assert [len(chunk) for chunk in chunks] == [2, 4, 2, 1, 1, 2]
+    assert all(len(chunk) == 1 or sum(len(r.text) for r in chunk if isinstance(r, Record)) <= 50 for chunk in chunks)

@@ -268,3 +268,34 @@ def test_photos_are_counted_and_their_reasons_with_them(tmp_path):
     summary = run([*items, Reject("text_missing", "no text", "f.csv:9", "9")], tmp_path / "o", Looking())
     assert manifest(tmp_path / "o")["photos"] == summary.photos == {"named": 4, "used": 2, "refused": {"blurred": 2, "too_dark": 2}}
     assert summary.counts == {"in": 6, "ok": 3, "warned": 2, "rejected": 1}
+
+
+class Telling(fakes.Fake):
+    """Tells of its batches as the tagger of a real structurer does."""
+
+    class tagger:
+        @staticmethod
+        def memory():
+            return {"budget": {"source": "constants"}, "largest_batch": {"windows": 3, "chars": 64}, "halvings": 2}
+
+
+def test_the_manifest_tells_what_was_held(tmp_path):
+    for name, structurer in (("a", fakes.Fake), ("b", Telling)):
+        run_batch(iter(records(3)), None, tmp_path / name, factory=structurer, memory_limit_bytes=10**9)
+    plain, told = (manifest(tmp_path / name)["memory"] for name in "ab")
+    for memory in (plain, told):
+        assert memory["limit_bytes"] == 10**9
+        assert [p["process"] for p in memory["processes"]] == ["main"]
+        assert memory["peak_bytes"] == memory["processes"][0]["peak_bytes"] > 10**7
+    assert (plain["budget"], plain["largest_batch"], plain["halvings"]) == (None, None, 0)
+    assert (told["budget"], told["largest_batch"], told["halvings"]) == ({"source": "constants"}, {"windows": 3, "chars": 64}, 2)
+
+
+def test_every_worker_is_in_the_manifest(tmp_path):
+    run_batch(iter(records(600)), None, tmp_path / "o", factory=Telling, workers=2)
+    memory = manifest(tmp_path / "o")["memory"]
+    names = [p["process"] for p in memory["processes"]]
+    assert names[0] == "main"
+    assert set(names[1:]) == {"worker"}
+    assert memory["peak_bytes"] == sum(p["peak_bytes"] for p in memory["processes"])
+    assert memory["halvings"] == 2 * len(names[1:])

@@ -136,3 +136,24 @@ def test_letterbox_keeps_the_shape_and_scores_find_their_way_back():
     scores[14 + 5, 10] = 40.0
     rows, columns = np.nonzero(mask_from_scores(scores, (scale, left, top), (100, 320)))
     assert rows.mean() == pytest.approx((19.5 * 4 - 55) / 0.5 - 0.5, abs=1) and columns.mean() == pytest.approx(10.5 * 8 - 0.5, abs=1)
+
+
+def test_colours_of_a_camera_that_nobody_taught_are_not_answered():
+    from tcmstruct.image.tongue_numbers import FAMILIAR, N_COLOURS, N_LINES, N_RIM
+
+    model = TongueModel()
+    numbers = np.zeros(N_COLOURS + N_LINES + N_RIM, np.float32)
+    numbers[list(FAMILIAR)] = model.familiar["mean"]
+    scores = np.linspace(-2, 2, sum(len(h["classes"]) for h in model.card["heads"].values())).astype(np.float32)
+    assert model.strangeness(numbers) == pytest.approx(0, abs=1e-3)
+    known = model.answers(scores, numbers)
+    assert known == model.answers(scores)
+    numbers[list(FAMILIAR)[::3]] -= 60  # ln R/G everywhere: a greener light
+    assert model.strangeness(numbers) > model.familiar["limit"]
+    strange = model.answers(scores, numbers)
+    for name, answer in strange.items():
+        if name in model.familiar["attributes"]:
+            assert answer.value is None and answer.status == "unfamiliar" and answer.probabilities == known[name].probabilities
+        else:
+            assert answer == known[name]
+    assert set(model.familiar["attributes"]) == {"苔色", "舌色", "腻"}

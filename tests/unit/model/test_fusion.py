@@ -11,7 +11,8 @@ ATTRIBUTES = {"苔色": ("白", "淡黄", "黄"), "舌色": ("淡白", "淡红")
 
 def net(**changes) -> FusionNet:
     torch.manual_seed(3)
-    made = FusionNet(FusionConfig(hidden=24, token_width=10, n_quality=3, attributes=ATTRIBUTES, n_heads=4, width=16, **changes)).eval()
+    made = FusionNet(FusionConfig(hidden=24, token_width=10, n_quality=3, attributes=ATTRIBUTES, tongue_columns=(8, 10), n_heads=4,
+                                  width=16, **changes)).eval()
     made.standardise(torch.randn(6, 5, 10) * 3 + 1, torch.randn(6, 3))
     return made
 
@@ -36,8 +37,17 @@ def test_attention_is_a_distribution_and_the_gate_lies_between_shut_and_open():
     with torch.inference_mode():
         out = net()(hidden, mask, places, quality, torch.ones(3))
     assert torch.allclose(out.attention.sum(-1), torch.ones(3, 12), atol=1e-5) and out.attention.shape == (3, 12, 5)
-    assert 0 < out.gate.min() and out.gate.max() < 1
+    assert out.gate.min() > 0 and out.gate.max() < 1
     assert {name: tuple(s.shape) for name, s in out.scores.items()} == {"苔色": (3, 3), "舌色": (3, 2)}
+
+
+def test_nobody_looks_beside_the_tongue():
+    hidden, mask, places, quality = inputs()
+    places[:, :, 8:] = 0.5
+    places[:, 1, 8:] = 0.0
+    with torch.inference_mode():
+        out = net()(hidden, mask, places, quality, torch.ones(3))
+    assert out.attention[:, :, 1].max() < 0.02 < out.attention[:, :, 0].min()
 
 
 def test_padding_changes_nothing():
