@@ -191,7 +191,7 @@ def work(job: Job, number: int = 0, together: Callable[[], object] = lambda: Non
         timed: times the steps too, which costs a little.
     """
     before = _memory_mb("VmRSS")
-    act, steps = _loaded(job, timed)
+    act, steps, size = _loaded(job, timed)
     n = max(len(job.photos), len(job.texts))
     passed = sum(act(i) for i in range(n if timed else 2))
     for values in steps.values():
@@ -200,26 +200,33 @@ def work(job: Job, number: int = 0, together: Callable[[], object] = lambda: Non
     count, began, cpu = 0, time.perf_counter(), time.process_time()
     while count < 3 or time.perf_counter() - began < job.seconds:
         act((number * 3 + count) % n)
-        count += 1
+        count += size
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     most = _memory_mb("VmHWM")
     return Ran(count, seconds, 1000 * cpu / count, {name: statistics.median(v) for name, v in steps.items() if v},
                None if before is None or most is None else most - before, passed)
 
 
-def _loaded(job: Job, timed: bool) -> tuple[Callable[[int], bool], dict[str, list[float]]]:
-    """What is to be done with item i (whether its photo passed the gate), and where its steps are noted."""
+TOGETHER = 16
+"""Records that are structured together, as a chunk of `convert` is."""
+
+
+def _loaded(job: Job, timed: bool) -> tuple[Callable[[int], int], dict[str, list[float]], int]:
+    """What is to be done from item i on (how many photos passed the gate), where its steps are noted, and how many items it does."""
     steps: dict[str, list[float]] = {}
     if job.texts:
         from tcmstruct import Structurer
+        from tcmstruct.record import Record
 
-        structurer = Structurer(threads=1)
+        structurer = Structurer(threads=1, image_root=job.photos[0].parent if job.photos else None)
 
-        def structure(i: int) -> bool:
-            photo = job.photos[i % len(job.photos)] if job.photos else None
-            return structurer.structure(job.texts[i % len(job.texts)], tongue_img=photo).tongue is not None
+        def structure(i: int) -> int:
+            numbers = range(i, i + TOGETHER)
+            images = [job.photos[k % len(job.photos)].name if job.photos else None for k in numbers]
+            records = [Record(str(k), job.texts[k % len(job.texts)], image=image) for k, image in zip(numbers, images, strict=True)]
+            return sum(result.tongue is not None for result in structurer.structure_many(records))
 
-        return structure, steps
+        return structure, steps, TOGETHER
     from tcmstruct.image import examine
 
     examiner = examine.TongueExaminer(job.folder, threads=1)
@@ -232,7 +239,7 @@ def _loaded(job: Job, timed: bool) -> tuple[Callable[[int], bool], dict[str, lis
             setattr(examiner.model, name, _noted(getattr(examiner.model, name), steps.setdefault(name, [])))
         session = examiner.model._attributes
         session.run = _noted(session.run, steps.setdefault("network", []))
-    return lambda i: examiner.examine(job.photos[i % len(job.photos)]).quality.status == "ok", steps
+    return lambda i: examiner.examine(job.photos[i % len(job.photos)]).quality.status == "ok", steps, 1
 
 
 def _noted(function: Callable, times_ms: list[float]) -> Callable:
@@ -245,12 +252,12 @@ def _noted(function: Callable, times_ms: list[float]) -> Callable:
 
 
 def _read_out(model: Any) -> None:
-    """Another network sees the same crop, and nothing beside it; it has no grid for the text to attend to."""
+    """Another network sees the same crop, and nothing beside it; its grid for the text to attend to is empty of content."""
     from tcmstruct.image.tongue_model import Seen, network_input
 
     def attributes(crops: Sequence[Any]) -> list[Seen]:
         scores = [model._attributes.run(None, {"crops": network_input(c)[None]})[0][0] for c in crops]
-        return [Seen(model.answers(s), np.zeros((0, 0), np.float32)) for s in scores]
+        return [Seen(model.answers(s), np.zeros((49, 112), np.float32)) for s in scores]
 
     model.attributes = attributes
 
@@ -520,7 +527,7 @@ def main() -> None:
               if missing is None else f"\nThe other networks are not measured: {missing}.")
     if "records" in parts:
         print(f"\n### Text and photo together\n\n{records_table(results)}\n\nTexts: {len(texts)} invented ones of "
-              f"{statistics.mean(map(len, texts)):.0f} characters on average, one record at a time.")
+              f"{statistics.mean(map(len, texts)):.0f} characters on average, {TOGETHER} records together.")
 
 
 def _mean_mb(paths: Sequence[Path]) -> float:

@@ -29,7 +29,8 @@ _LAB_SCALE = 25.0
 def photo_places(crop: Crop, seen: Seen) -> np.ndarray:
     """(49, W) float32: the encoder's vector of each place (112), its colour L* a* b* (3; /25), how much of it is the tongue's
     body and rim (2), and, the same everywhere, the log-probabilities that the photo's own heads give (9)."""
-    colours = cv2.resize(srgb_to_lab(crop.masked()).astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(crop.masked(), (8 * GRID, 8 * GRID), interpolation=cv2.INTER_AREA)
+    colours = cv2.resize(srgb_to_lab(small).astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
     parts = cv2.resize(places_of(crop).transpose(1, 2, 0), (GRID, GRID), interpolation=cv2.INTER_AREA)
     said = np.broadcast_to(log_probabilities(seen.answers), (GRID * GRID, N_SAID))
     return np.concatenate([seen.grid, colours.reshape(-1, 3) / _LAB_SCALE, parts.reshape(-1, 2), said], axis=1).astype(np.float32)
