@@ -127,6 +127,11 @@ class Structurer:
 
         return PhotoSide(self.folder.sha256["model.onnx"])
 
+    @property
+    def photo_models(self) -> dict[str, str]:
+        """Fingerprints of the models that look at the records' photographs; {} where none is looked at."""
+        return {} if self.image_root is None else self.photo_side.fingerprints
+
     @cached_property
     def linker(self) -> Linker:
         """Links diagnoses to codes; made when the first one is met (it takes a fifth of the start)."""

@@ -56,6 +56,12 @@ class PhotoSide:
         fusion = Fusion(threads=threads)
         self.fusion = fusion if fusion.fits(text_model_sha256) else None
 
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Name of a model → fingerprint, of those in use."""
+        fusion = {} if self.fusion is None else {"fusion": self.fusion.folder.fingerprint[:16]}
+        return {"tongue": self.examiner.model.fingerprint[:16], **fusion}
+
     def look(self, photo: str | Path, root: Path | None = None) -> Witness:
         """Looks at one photo; with `root` it is a path that a record names and may not leave that folder.
 

@@ -42,12 +42,14 @@ class Described:
         model, schema: fingerprints.
         packs: schema pack → names of its fields, in their order; {} where the structurer does not tell.
         review_threshold: confidence of a field's value below which it is marked for review.
+        photo_models: name of a model that looks at photographs → fingerprint; {} where none is looked at.
     """
 
     model: str = ""
     schema: str = ""
     packs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     review_threshold: float | None = None
+    photo_models: Mapping[str, str] = field(default_factory=dict)
 
 
 def describe(structurer: Any) -> Described:
@@ -56,7 +58,7 @@ def describe(structurer: Any) -> Described:
     for name, one in getattr(getattr(structurer, "schema", None), "fields", {}).items():
         packs.setdefault(one.department, []).append(name)
     return Described(getattr(structurer, "model_fingerprint", ""), getattr(structurer, "schema_fingerprint", ""), packs,
-                     getattr(structurer, "review_below", {}).get("field"))
+                     getattr(structurer, "review_below", {}).get("field"), getattr(structurer, "photo_models", {}))
 
 
 def memory_of(structurer: Any) -> dict[str, Any]:

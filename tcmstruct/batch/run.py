@@ -229,7 +229,7 @@ def run_batch(
             "rejects": dict(sorted(tally.rejects.items())), "warnings": dict(sorted(tally.warnings.items())),
             "fields": dict(described.packs), "coverage": {name: tally.fields[name] for name in columns.fields},
             "photos": tally.photo_counts(), "review": tally.review, "review_threshold": described.review_threshold,
-            "model": described.model, "schema": described.schema, "inputs": facts(),
+            "model": described.model, "photo_models": dict(described.photo_models), "schema": described.schema, "inputs": facts(),
             "outputs": folder.fingerprint(made), "notes": notes, "memory": tally.memory_held(memory_limit_bytes),
             "settings": {**(settings or {}), "formats": list(dict.fromkeys(("jsonl", *formats))), "workers": workers,
                          "window": window},

@@ -176,6 +176,7 @@ def test_counts_add_up_and_name_the_reasons(seen):
     assert sum(told["photos"]["refused"].values()) == len(BAD) and told["photos"]["refused"]["path_traversal"] == 3
     assert told["settings"]["image_root"] == "照片" and str(seen.parent) not in json.dumps(told, ensure_ascii=False)
     assert told["inputs"][0]["notes"] == []
+    assert told["photo_models"].keys() == {"tongue", "fusion"} and all(len(f) == 16 for f in told["photo_models"].values())
 
 
 def test_the_tables_and_the_report_show_what_photos_did(seen):
