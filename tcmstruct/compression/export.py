@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +15,7 @@ from torch import Tensor, nn
 
 from tcmstruct.model.checkpoint import load_tagger
 from tcmstruct.model.tagger import CharTagger
-from tcmstruct.runtime.model_folder import write_manifest
+from tcmstruct.runtime.model_folder import replacing
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.text.lexicon import Lexicon
 
@@ -89,6 +86,21 @@ def _halve_tables(model: onnx.ModelProto) -> None:
     del graph.value_info[:]
 
 
+def halve(path: Path, least: int = 512) -> None:
+    """Stores the large fp32 constants of a graph in fp16 and widens them on load; the graph computes in fp32 as before."""
+    model = onnx.load(path)
+    casts = []
+    for constant in model.graph.initializer:
+        if constant.data_type == TensorProto.FLOAT and np.prod(constant.dims) >= least:
+            narrow = numpy_helper.from_array(numpy_helper.to_array(constant).astype(np.float16), constant.name + "_half")
+            casts.append(helper.make_node("Cast", [narrow.name], [constant.name], to=TensorProto.FLOAT))
+            constant.CopyFrom(narrow)
+    for node in reversed(casts):
+        model.graph.node.insert(0, node)
+    del model.graph.value_info[:]
+    onnx.save(model, path)
+
+
 def _transitions(model: CharTagger) -> dict[str, dict[str, list]]:
     return {name: {key: np.round(table, 4).tolist() for key, table in zip(("first", "moves", "last"), crf.tables(), strict=True)}
             for name, crf in model.crf.items()}
@@ -104,20 +116,11 @@ def export(checkpoint: Path, out: Path, *, lexicon: Lexicon | None, card: dict[s
     """
     model = load_tagger(checkpoint).eval()
     names = list(readouts or model.config.readouts)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=out.parent))
-    to_onnx(model, names, fresh / "model.onnx")
-    CharacterTable.load(checkpoint / "characters.txt").save(fresh / "characters.txt")
-    if lexicon is not None:
-        lexicon.save(fresh / "lexicon.txt")
     content = {"format": 1, "readouts": {n: model.config.readouts[n] for n in names}, "window_chars": window_chars,
                "window_overlap_chars": window_overlap_chars, "transitions": _transitions(model), **card}
-    (fresh / "card.json").write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    write_manifest(fresh)
-    for file in fresh.iterdir():
-        file.chmod(0o644)  # part of a package, not a result
-    fresh.chmod(0o755)
-    if out.exists():
-        shutil.rmtree(out)
-    fresh.rename(out)
+    with replacing(out, content) as fresh:
+        to_onnx(model, names, fresh / "model.onnx")
+        CharacterTable.load(checkpoint / "characters.txt").save(fresh / "characters.txt")
+        if lexicon is not None:
+            lexicon.save(fresh / "lexicon.txt")
     return out

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ import onnxruntime as ort
 import torch
 from safetensors.torch import load_file, save_file
 
+from tcmstruct.compression.export import halve
 from tcmstruct.image.decode import Photo
 from tcmstruct.image.examine import TongueExaminer
 from tcmstruct.image.fusion_input import ATTRIBUTES, N_QUALITY, N_SAID, TONGUE_COLUMNS, log_probabilities, photo_quality
@@ -35,9 +34,9 @@ from tcmstruct.image.tongue_numbers import numbers_of, places_of
 from tcmstruct.model.fusion import FusionConfig, FusionNet, WindowSums
 from tcmstruct.model.image_encoder import Heads
 from tcmstruct.pipeline import Structurer
-from tcmstruct.recipes.tongue_train import N_FOLDS, halve, head_photos, scores_of, temperature_of, threshold_of, train_heads
+from tcmstruct.recipes.tongue_train import N_FOLDS, head_photos, scores_of, temperature_of, threshold_of, train_heads
 from tcmstruct.record import Record
-from tcmstruct.runtime.model_folder import DEFAULT_FOLDER, open_folder, write_manifest
+from tcmstruct.runtime.model_folder import DEFAULT_FOLDER, open_folder, replacing
 from tcmstruct.runtime.tagger import OnnxTagger
 from tcmstruct.training.data import IGNORE, read_jsonl
 from tcmstruct.training.loop import LoopConfig, fit
@@ -306,22 +305,13 @@ def card_of(held: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 def export(net: FusionNet, card: dict[str, Any], out: Path) -> Path:
     """Writes the model folder, replacing `out` as a whole."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=out.parent))
     places = torch.zeros(49, net.config.token_width)
-    torch.onnx.export(WindowSums(net).eval(), (torch.zeros(20, net.config.hidden), places, torch.zeros(net.config.n_quality)),
-                      str(fresh / "model.onnx"), dynamo=True, external_data=False, verbose=False,
-                      input_names=["hidden", "places", "quality"], output_names=["sums", "gate", "attention"],
-                      dynamic_shapes=({0: torch.export.Dim("T", min=1, max=8192)}, None, None))
-    halve(fresh / "model.onnx")
-    (fresh / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    write_manifest(fresh)
-    for file in fresh.iterdir():
-        file.chmod(0o644)  # part of a package, not a result
-    fresh.chmod(0o755)
-    if out.exists():
-        shutil.rmtree(out)
-    fresh.rename(out)
+    with replacing(out, card) as fresh:
+        torch.onnx.export(WindowSums(net).eval(), (torch.zeros(20, net.config.hidden), places, torch.zeros(net.config.n_quality)),
+                          str(fresh / "model.onnx"), dynamo=True, external_data=False, verbose=False,
+                          input_names=["hidden", "places", "quality"], output_names=["sums", "gate", "attention"],
+                          dynamic_shapes=({0: torch.export.Dim("T", min=1, max=8192)}, None, None))
+        halve(fresh / "model.onnx")
     return out
 
 

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,12 +30,13 @@ from scipy.optimize import minimize_scalar
 from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
+from tcmstruct.compression.export import halve
 from tcmstruct.image.crop import Crop, crop_tongue
 from tcmstruct.image.tongue_model import NOT_ASSESSED, TongueModel, letterbox, mask_from_scores, network_input
 from tcmstruct.image.tongue_numbers import FAMILIAR, N_COLOURS, N_LINES, N_RIM, PLACES, numbers_of, places_of
 from tcmstruct.model.image_encoder import IGNORE, WIDTH, Heads, ImageEncoder, TongueNet, lite0, normalised
 from tcmstruct.model.segmenter import PRESENT, Pyramid, Segmenter, Trunk, presence_heads, summary
-from tcmstruct.runtime.model_folder import write_manifest
+from tcmstruct.runtime.model_folder import replacing
 from tcmstruct.training.loop import LoopConfig, fit
 from tcmstruct.training.photos import (
     BOXED,
@@ -498,42 +497,15 @@ def threshold_of(confidence: np.ndarray, right: np.ndarray, asked: float = RIGHT
 # --- the folder ------------------------------------------------------------------------------------------------------
 
 
-def halve(path: Path, least: int = 512) -> None:
-    """Stores the large fp32 constants of a graph in fp16 and widens them on load; the graph computes in fp32 as before."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    model = onnx.load(path)
-    casts = []
-    for constant in model.graph.initializer:
-        if constant.data_type == TensorProto.FLOAT and np.prod(constant.dims) >= least:
-            narrow = numpy_helper.from_array(numpy_helper.to_array(constant).astype(np.float16), constant.name + "_half")
-            casts.append(helper.make_node("Cast", [narrow.name], [constant.name], to=TensorProto.FLOAT))
-            constant.CopyFrom(narrow)
-    for node in reversed(casts):
-        model.graph.node.insert(0, node)
-    del model.graph.value_info[:]
-    onnx.save(model, path)
-
-
 def write_folder(out: Path, segmenter: Segmenter, heads: Heads, weights: Path, card: Mapping) -> Path:
     """Writes the model folder, replacing `out` as a whole."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=out.parent))
     net = TongueNet(ImageEncoder(lite0(weights)), heads)
-    to_onnx(SegmenterOnnx(segmenter), _PHOTOS, ["photos"], ["mask", "present"], fresh / "segment.onnx")
-    to_onnx(AttributesOnnx(net), _EXAMPLE, ["crops", "places", "numbers"], ["scores", "grid"],
-            fresh / "attributes.onnx")
-    for name in ("segment.onnx", "attributes.onnx"):
-        halve(fresh / name)
-    (fresh / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    write_manifest(fresh)
-    for file in fresh.iterdir():
-        file.chmod(0o644)  # part of a package, not a result
-    fresh.chmod(0o755)
-    if out.exists():
-        shutil.rmtree(out)
-    fresh.rename(out)
+    with replacing(out, card) as fresh:
+        to_onnx(SegmenterOnnx(segmenter), _PHOTOS, ["photos"], ["mask", "present"], fresh / "segment.onnx")
+        to_onnx(AttributesOnnx(net), _EXAMPLE, ["crops", "places", "numbers"], ["scores", "grid"],
+                fresh / "attributes.onnx")
+        for name in ("segment.onnx", "attributes.onnx"):
+            halve(fresh / name)
     return out
 
 

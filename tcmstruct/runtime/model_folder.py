@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +54,27 @@ def write_manifest(folder: Path) -> None:
     files = {p.name: {"sha256": sha256_of(p), "bytes": p.stat().st_size}
              for p in sorted(folder.iterdir()) if p.is_file() and p.name != "manifest.json"}
     (folder / "manifest.json").write_text(json.dumps({"format": 1, "files": files}, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replacing(out: Path, card: Mapping[str, Any]) -> Iterator[Path]:
+    """A new folder to write a model's files into: with its card and manifest it takes the place of `out` as a whole; where
+    something fails on the way, `out` is what it was."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=out.parent))
+    try:
+        yield fresh
+        (fresh / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_manifest(fresh)
+        for file in fresh.iterdir():
+            file.chmod(0o644)  # part of a package, not a result
+        fresh.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
+        fresh.rename(out)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
 
 
 TEXT_FILES = ("card.json", "model.onnx", "characters.txt")

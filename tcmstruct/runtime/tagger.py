@@ -105,11 +105,6 @@ class OnnxTagger:
         self.largest = (0, 0)
         self.halvings = 0
 
-    @property
-    def gives_hidden(self) -> bool:
-        """Whether the model gives its characters' vectors beside the scores."""
-        return len(self._session.get_outputs()) > 1
-
     def scores(self, texts: Sequence[str], readers: Mapping[int, HiddenReader] | None = None) -> list[list[WindowScores]]:
         """For each text its windows' scores, in text order; nothing is truncated. Holds all of them: see `stream`."""
         results: list[dict[int, WindowScores]] = [{} for _ in texts]

@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 
 from tcmstruct.errors import InputRefused
-from tcmstruct.image.crop import clean_mask, crop_tongue
+from tcmstruct.image.crop import clean_mask
 from tcmstruct.image.decode import decode
-from tcmstruct.image.tongue_model import network_input
 from tcmstruct.model.image_encoder import IGNORE, Heads, masked_loss
 from tcmstruct.model.segmenter import Pyramid, box_loss, mask_loss
 
@@ -163,11 +162,6 @@ def of_other_camera(photos: Sequence[TonguePhoto]) -> list[TonguePhoto]:
     """Every second photo of batch B: no label of theirs is learnt, only that answers shall not change when they are
     taken again. The other half is left for `benchmarks/tongue.py`."""
     return sorted((p for p in photos if p.source == "tonguexpert" and p.batch == "B"), key=lambda p: p.id)[::2]
-
-
-def crop_input(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(224, 224, 3) uint8: what the attribute network sees of a photo."""
-    return network_input(crop_tongue(pixels, mask))
 
 
 @dataclass

@@ -60,7 +60,8 @@ def test_onnx_computes_what_torch_computes(tmp_path):
     """A random pyramid, its constants stored in fp16: scores differ by less than 0.02, whatever the batch."""
     ort = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    from tcmstruct.recipes.tongue_train import halve, to_onnx
+    from tcmstruct.compression.export import halve
+    from tcmstruct.recipes.tongue_train import to_onnx
 
     class Plain(torch.nn.Module):
         def __init__(self):

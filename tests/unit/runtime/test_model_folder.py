@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tcmstruct.errors import ModelError
-from tcmstruct.runtime.model_folder import DEFAULT_FOLDER, open_folder, verify_model, write_manifest
+from tcmstruct.runtime.model_folder import DEFAULT_FOLDER, open_folder, replacing, verify_model, write_manifest
 
 
 @pytest.fixture
@@ -66,3 +66,17 @@ def test_fingerprint_follows_content(folder):
     (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
     write_manifest(folder)
     assert open_folder(folder).fingerprint != before
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "model"
+    with replacing(out, {"name": "first"}) as fresh:
+        (fresh / "model.onnx").write_bytes(b"1")
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    with pytest.raises(RuntimeError), replacing(out, {"name": "second"}) as fresh:
+        (fresh / "model.onnx").write_bytes(b"2")
+        raise RuntimeError
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before and [p.name for p in tmp_path.iterdir()] == ["model"]
+    with replacing(out, {"name": "third"}) as fresh:
+        (fresh / "model.onnx").write_bytes(b"3")
+    assert open_folder(out, needed=("card.json", "model.onnx")).card == {"name": "third"} and (out / "model.onnx").read_bytes() == b"3"
