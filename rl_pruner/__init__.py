@@ -18,7 +18,7 @@ from .errors import (
     UnitsChanged,
 )
 from .plot import plot_history
-from .policies import BruteForce, Comparison, Greedy, NoPruning, RandomPlans, compare, format_comparison
+from .policies import BruteForce, Comparison, Greedy, NoPruning, RandomPlans, Uniform, compare, format_comparison
 from .problem import REWARDS, Evaluation, Outcome, Policy, PruningProblem
 from .search import IterationSummary, LstmSearch, SearchConfig
 
@@ -49,6 +49,7 @@ __all__ = [
     "RewardNotFinite",
     "SearchConfig",
     "SettingInvalid",
+    "Uniform",
     "Unit",
     "UnitsChanged",
     "compare",

@@ -18,8 +18,8 @@ from .errors import CheckpointInvalid, UnitsChanged
 
 STATE_FILE = "state.json"
 _FORMAT = 1
-_KEYS = {"format", "iteration", "config", "limit_bytes", "reward", "units", "fingerprint", "full", "best", "seen", "history",
-         "weights"}
+_KEYS = {"format", "iteration", "config", "limit_bytes", "reward", "hint", "units", "fingerprint", "full", "best", "seen",
+         "history", "weights"}
 
 
 def write_whole(path: Path, data: bytes | str) -> None:

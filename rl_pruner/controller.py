@@ -87,7 +87,8 @@ class Controller(nn.Module):
         nn.init.zeros_(self.keep_logit.weight)
         nn.init.zeros_(self.keep_logit.bias)
 
-    def sample(self, problem: PruningProblem, features: Tensor, n_samples: int, generator: torch.Generator) -> Rollout:
+    def sample(self, problem: PruningProblem, features: Tensor, n_samples: int, generator: torch.Generator,
+               follow: Plan | None = None) -> Rollout:
         """Draws plans; a decision that the wall or `required` forces has probability 1 and entropy 0.
 
         Args:
@@ -96,6 +97,8 @@ class Controller(nn.Module):
             features: n_units × n_features from `unit_features(problem.units)`.
             n_samples: K.
             generator: source of randomness.
+            follow: decide as this plan does wherever a decision is free, instead of drawing; what is asked for is then its
+                log probability.
         """
         limit = problem.limit_bytes
         chance = torch.rand(len(features), n_samples, generator=generator)
@@ -113,7 +116,7 @@ class Controller(nn.Module):
             state = self.cell(torch.cat([features[place].expand(n_samples, -1), changing], dim=1), state)
             pace = torch.tensor([(limit - n_bytes) / max(undecided[place], 1) for n_bytes in spent])
             logits.append(self.keep_logit(state[0]).squeeze(1) + torch.logit(pace.clamp(*_PACE)))
-            wanted = (chance[place] < torch.sigmoid(logits[-1].detach())).tolist()
+            wanted = (chance[place] < torch.sigmoid(logits[-1].detach())).tolist() if follow is None else [follow.keep[place]] * n_samples
             free.append([False] * n_samples)
             for sample, prefix in enumerate(prefixes):
                 if_kept = spent[sample] if unit.required else problem.bytes_at_least((*prefix, True))

@@ -1,4 +1,4 @@
-"""The policies to beat, all under the same memory wall: none, random, greedy by a score, every plan."""
+"""The policies to beat, all under the same memory wall: none, random, greedy by a score, evenly smaller, every plan."""
 
 from __future__ import annotations
 
@@ -110,6 +110,25 @@ class Greedy:
 
         order = sorted(range(len(problem.units)), key=rank, reverse=True)
         return Outcome(self.name, problem.evaluate(_fill(problem, order)), 1)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """A smaller model of the same shape: every layer keeps the same share of its units, as large as the limit allows.
+
+    A layer is what unit names have in common before their "/", and its units go from its last to its first. Where the limit
+    lies between two shares, layers get one unit more from the first on, as long as it fits.
+    """
+
+    name: str = "uniform"
+
+    def run(self, problem: PruningProblem) -> Outcome:
+        """The one plan."""
+        layers: dict[str, list[int]] = {}
+        for place, unit in enumerate(problem.units):
+            layers.setdefault(unit.name.partition("/")[0], []).append(place)
+        rank = {place: ((i + 1) / len(places), layer) for layer, places in enumerate(layers.values()) for i, place in enumerate(places)}
+        return Outcome(self.name, problem.evaluate(_fill(problem, sorted(rank, key=lambda place: rank[place]))), 1)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from .plot import plot_history
 from .problem import REWARDS, Evaluation, Outcome, PruningProblem, better
 
 _SEED_STEP = 1_000_003
+_MOST_HINT_STEPS = 200
 _SETTLED_SHARE = 0.05  # fewer new plans than this share of the samples: the controller only repeats itself
 _MAY_CHANGE = {"n_iterations", "max_evaluations", "checkpoint_every"}
 
@@ -36,6 +37,7 @@ class SearchConfig:
         learning_rate: of Adam.
         entropy_weight: weight of the entropy term at the start, in units of the rewards' spread a nat.
         entropy_decay: factor on that weight an iteration, above 0 and at most 1.
+        follow_hint: see `LstmSearch.hint`, above 0.5 and below 1.
         patience: iterations with hardly a new plan after which the controller starts afresh, with other weights; the best
             plan so far and all measurements stay.
         max_evaluations: no iteration starts that could measure more distinct plans than this; None for no bound.
@@ -52,6 +54,7 @@ class SearchConfig:
     learning_rate: float = 0.01
     entropy_weight: float = 0.3
     entropy_decay: float = 0.98
+    follow_hint: float = 0.8
     patience: int = 5
     max_evaluations: int | None = None
     checkpoint_every: int = 10
@@ -65,6 +68,7 @@ class SearchConfig:
             "learning_rate": (math.isfinite(self.learning_rate) and self.learning_rate > 0, "above 0"),
             "entropy_weight": (math.isfinite(self.entropy_weight) and self.entropy_weight >= 0, "at least 0"),
             "entropy_decay": (0 < self.entropy_decay <= 1, "above 0 and at most 1"),
+            "follow_hint": (0.5 < self.follow_hint < 1, "above 0.5 and below 1"),
             "patience": (self.patience >= 1, "at least 1"),
             "max_evaluations": (self.max_evaluations is None or self.max_evaluations >= self.samples_per_iteration,
                                 f"None or at least samples_per_iteration ({self.samples_per_iteration})"),
@@ -106,6 +110,9 @@ class LstmSearch:
 
     Args:
         config: settings.
+        hint: a plan to begin from, a greedy one for instance: it is measured first, and the controller learns to
+            follow it before it samples, until it would make a free decision as the hint does with a probability of
+            `SearchConfig.follow_hint`. It then has all of its freedom to leave it.
         folder: where to write; None writes nothing.
         resume: go on from the folder's checkpoint if it has one. Without it, a folder with a checkpoint is refused.
         progress: called after every iteration.
@@ -115,6 +122,7 @@ class LstmSearch:
     folder: Path | None = None
     resume: bool = False
     progress: Callable[[IterationSummary], None] | None = None
+    hint: Plan | None = None
     name: str = "lstm-rl"
 
     def run(self, problem: PruningProblem) -> Outcome:
@@ -125,7 +133,7 @@ class LstmSearch:
             CheckpointInvalid: it is damaged, belongs to other settings, or stands in the way of a fresh start.
             PrunerError: whatever `PruningProblem.evaluate` raises; the last checkpoint stays as it is.
         """
-        run = _Run(self.config, problem, self.folder)
+        run = _Run(self.config, problem, self.folder, self.hint)
         if self.folder is not None:
             if (self.folder / STATE_FILE).exists():
                 if not self.resume:
@@ -134,6 +142,7 @@ class LstmSearch:
             if problem.cache.path is None:
                 problem.cache.save_to(self.folder / "evaluations.jsonl")
         if not run.history:
+            run.measure_hint()
             run.save()
         while not run.finished():
             summary = run.step()
@@ -148,8 +157,8 @@ class LstmSearch:
 class _Run:
     """The moving parts of one search."""
 
-    def __init__(self, config: SearchConfig, problem: PruningProblem, folder: Path | None) -> None:
-        self.config, self.problem, self.folder = config, problem, folder
+    def __init__(self, config: SearchConfig, problem: PruningProblem, folder: Path | None, hint: Plan | None) -> None:
+        self.config, self.problem, self.folder, self.hint = config, problem, folder, hint
         self.features = unit_features(problem.units)
         self.begin(1)
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -166,6 +175,27 @@ class _Run:
         self.start = start
         self.controller = Controller(self.features.shape[1], self.config.hidden, self.config.seed + _SEED_STEP * (start - 1))
         self.optimizer = torch.optim.Adam(self.controller.parameters(), lr=self.config.learning_rate)
+        if self.hint is not None:
+            self.learn_hint()
+
+    def learn_hint(self) -> None:
+        """Moves a fresh controller toward the hint; measures nothing."""
+        for _ in range(_MOST_HINT_STEPS):
+            rollout = self.controller.sample(self.problem, self.features, 1, torch.Generator(), follow=self.hint)
+            n_free = max(1, sum(not unit.required for unit in self.problem.units))
+            loss = -rollout.log_prob.mean() / n_free
+            if not loss.requires_grad or loss.item() <= -math.log(self.config.follow_hint):
+                break
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        self.optimizer = torch.optim.Adam(self.controller.parameters(), lr=self.config.learning_rate)
+
+    def measure_hint(self) -> None:
+        """The hint is the first plan to beat."""
+        if self.hint is not None:
+            self.best = self.problem.evaluate(self.hint)
+            self.seen[self.hint.key] = None
 
     def settled(self) -> bool:
         """Whether the last iterations of this start brought hardly a new plan."""
@@ -223,6 +253,7 @@ class _Run:
     def identity(self) -> dict[str, Any]:
         """What a checkpoint must share with the search that resumes it."""
         return {"limit_bytes": self.problem.limit_bytes, "reward": self.problem.reward_name,
+                "hint": self.hint.key if self.hint else None,
                 **{key: value for key, value in asdict(self.config).items() if key not in _MAY_CHANGE}}
 
     def save(self) -> None:
@@ -235,6 +266,7 @@ class _Run:
             "config": asdict(self.config),
             "limit_bytes": self.problem.limit_bytes,
             "reward": self.problem.reward_name,
+            "hint": self.hint.key if self.hint else None,
             "units": units_as_json(self.problem.units),
             "fingerprint": self.problem.fingerprint,
             "full": asdict(self.problem.full),
@@ -263,7 +295,7 @@ class _Run:
             raise UnitsChanged(f"{path} belongs to the environment {state['fingerprint'][:12]}…, this one is "
                                f"{self.problem.fingerprint[:12]}…", hint="the same units of other weights or data: "
                                "start the search in a new folder")
-        saved = {"limit_bytes": state["limit_bytes"], "reward": state["reward"], **state["config"]}
+        saved = {"limit_bytes": state["limit_bytes"], "reward": state["reward"], "hint": state["hint"], **state["config"]}
         for key, value in self.identity().items():
             if saved.get(key) != value:
                 raise CheckpointInvalid(f"{path} was made with {key} {saved.get(key)}, this search has {value}",

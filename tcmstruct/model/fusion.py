@@ -37,6 +37,7 @@ class FusionConfig:
         attributes: attribute → its classes.
         tongue_columns: first and last + 1 of a place's numbers that say how much of it is tongue (shares, added up).
         gated: False leaves the gate open (the paper's row without adaptive gating).
+        reach: dimensions of H that the photo can change, ascending; None: all of them. Pruning shuts the others for good.
         dropout: share of a record's hidden dimensions that training hides, so that the text is not learnt by heart.
     """
 
@@ -48,6 +49,7 @@ class FusionConfig:
     n_heads: int = 8
     width: int = 128
     gated: bool = True
+    reach: tuple[int, ...] | None = None
     dropout: float = 0.3
 
 
@@ -77,15 +79,18 @@ class GatedFusion(nn.Module):
         self.norm = nn.LayerNorm(config.token_width)
         self.query = nn.Linear(config.hidden, config.width)
         self.key, self.value = (nn.Linear(config.token_width, config.width) for _ in range(2))
-        self.output = nn.Linear(config.width, config.hidden)
-        self.gate_hidden = nn.Linear(config.hidden, config.hidden)
-        self.gate_answer = nn.Linear(config.hidden, config.hidden, bias=False)
-        self.gate_quality = nn.Linear(config.n_quality, config.hidden, bias=False)
+        reached = config.hidden if config.reach is None else len(config.reach)
+        self.output = nn.Linear(config.width, reached)
+        self.gate_hidden = nn.Linear(config.hidden, reached)
+        self.gate_answer = nn.Linear(reached, reached, bias=False)
+        self.gate_quality = nn.Linear(config.n_quality, reached, bias=False)
+        self.reach: Tensor | None
+        self.register_buffer("reach", None if config.reach is None else torch.tensor(config.reach), persistent=False)
 
     def forward(self, hidden: Tensor, places: Tensor, tongue: Tensor, quality: Tensor,
                 present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, H), (B, P, W), tongue (B, P) 0–1, (B, Q), present (B,) 0 or 1 → fused (B, T, H), gate (B, T, H), attention
-        (B, T, P)."""
+        (B, T, P). H of the gate: the dimensions that the photo reaches."""
         batch, length, _ = hidden.shape
         places = self.norm(places)
 
@@ -100,9 +105,11 @@ class GatedFusion(nn.Module):
         if self.gated:
             gate = (self.gate_hidden(hidden) + self.gate_answer(answer) + self.gate_quality(quality)[:, None]).sigmoid()
         else:
-            gate = torch.ones_like(hidden)
+            gate = torch.ones_like(answer)
         gate = gate * there
-        return hidden + gate * answer, gate, attention.mean(1)
+        change = gate * answer
+        fused = hidden + change if self.reach is None else hidden.index_add(2, self.reach, change)
+        return fused, gate, attention.mean(1)
 
 
 class FusionNet(nn.Module):
@@ -135,6 +142,10 @@ class FusionNet(nn.Module):
         quality = ((quality - self.quality_mean) / self.quality_spread).clamp(-3, 3)
         return self.fusion(hidden, places, tongue, quality, present)
 
+    def mean_gate(self, gate: Tensor) -> Tensor:
+        """(B, T, reached) → (B, T): over all of H; where the photo does not reach, the gate is shut."""
+        return gate.sum(2) / self.config.hidden
+
     def log_weight(self, fused: Tensor) -> Tensor:
         """(B, T, H) → (B, T): what a character weighs in the pool, within ± `MOST_LOG_WEIGHT`."""
         return MOST_LOG_WEIGHT * torch.tanh(self.weight(fused).squeeze(-1) / MOST_LOG_WEIGHT)
@@ -146,7 +157,7 @@ class FusionNet(nn.Module):
         fused, gate, attention = self.fuse(hidden, places, quality, present)
         share = self.log_weight(fused).masked_fill(~mask, float("-inf")).softmax(1)
         pooled = (share[:, :, None] * fused).sum(1)
-        return FusionOutput({name: readout(pooled) for name, readout in self.readouts.items()}, gate.mean(2), attention, fused)
+        return FusionOutput({name: readout(pooled) for name, readout in self.readouts.items()}, self.mean_gate(gate), attention, fused)
 
 
 class WindowSums(nn.Module):
@@ -170,4 +181,4 @@ class WindowSums(nn.Module):
         weight = self.net.log_weight(fused)[0].exp()
         scores = self.head(fused[0])
         sums = torch.cat([(weight[:, None] * scores).sum(0), weight.sum()[None]])
-        return sums, gate[0].mean(1), attention[0]
+        return sums, self.net.mean_gate(gate)[0], attention[0]

@@ -151,12 +151,21 @@ class ImageEncoder(nn.Module):
 
     def forward(self, images: Tensor, places: Tensor) -> ImageFeatures:
         """places: (B, 2, 14, 14) how much of each place is body, and rim, 0–1."""
+        x = self.maps(images)
+        return ImageFeatures(F.avg_pool2d(x, 2).flatten(2).transpose(1, 2), *self.summaries(x, places))
+
+    def maps(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) → (B, WIDTH, S / 16, S / 16), what the last stage gives."""
         x = self.stem(images)
         for stage in self.stages:
             x = stage(x)
-        grid = F.avg_pool2d(x, 2).flatten(2).transpose(1, 2)
-        body, rim = (_summary(x, places[:, i : i + 1]) for i in (0, 1))
-        return ImageFeatures(grid, body, rim)
+        return x
+
+    @staticmethod
+    def summaries(maps: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Body and rim of `ImageFeatures`."""
+        body, rim = (_summary(maps, places[:, i : i + 1]) for i in (0, 1))
+        return body, rim
 
 
 _NOWHERE = -9.0  # maximum over no place; below what the stages give

@@ -215,11 +215,11 @@ def gold_folds(texts: Texts) -> np.ndarray:
 
 
 def train_fusion(texts: Texts, members: np.ndarray, photos: Photos, chosen: np.ndarray, folder: Path, *, gated: bool = True,
-                 seed: int = 0, n_passes: int = N_PASSES) -> FusionNet:
+                 seed: int = 0, n_passes: int = N_PASSES, n_heads: int = 8, width: int = 128) -> FusionNet:
     """Trains a fusion on `members` of the texts and the `chosen` photos, or loads the one that stands in `folder`."""
     torch.manual_seed(seed)
-    net = FusionNet(FusionConfig(texts.hidden.shape[1], photos.places.shape[2], N_QUALITY, ATTRIBUTES, TONGUE_COLUMNS, gated=gated,
-                                 dropout=DROPOUT))
+    net = FusionNet(FusionConfig(texts.hidden.shape[1], photos.places.shape[2], N_QUALITY, ATTRIBUTES, TONGUE_COLUMNS, n_heads, width,
+                                 gated, dropout=DROPOUT))
     done = folder / "net.safetensors"
     if done.exists():
         net.load_state_dict(load_file(done))

@@ -383,7 +383,7 @@ def crop_features(path: Path, data: Path, photos: Sequence[TonguePhoto], segment
         rng = np.random.default_rng(int.from_bytes(photo.id.encode()[-4:], "big"))
         pixels = np.ascontiguousarray(load_pixels(data, photo))
         takes = [pixels, *(take for _ in range(n_retakes) for take in retaken(pixels, rng))]
-        crops = [_own_crop(take, outlines, photo.id) for take in takes]
+        crops = [own_crop(take, outlines, photo.id) for take in takes]
         inputs = {"crops": np.stack([network_input(c) for c in crops]), "places": np.stack([places_of(c) for c in crops])}
         (pooled,) = encoder.run(None, inputs)
         features.append(np.concatenate([pooled, np.stack([numbers_of(c) for c in crops])], 1))
@@ -393,7 +393,7 @@ def crop_features(path: Path, data: Path, photos: Sequence[TonguePhoto], segment
     return np.stack(features)
 
 
-def _own_crop(pixels: np.ndarray, outlines: ort.InferenceSession, name: str) -> Crop:
+def own_crop(pixels: np.ndarray, outlines: ort.InferenceSession, name: str) -> Crop:
     boxed, box = letterbox(pixels)
     mask = mask_from_scores(outlines.run(["mask"], {"photos": boxed[None]})[0][0], box, pixels.shape[:2])
     if not mask.any():

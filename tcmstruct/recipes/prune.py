@@ -1,0 +1,500 @@
+"""Prunes the fused model under a memory budget and compares the ways to choose what goes; resumable, every step kept in RUN.
+
+    python -m tcmstruct.recipes.prune RUN --data DATA --weights LITE0.pth --tongue-run TONGUE_RUN --fusion-run FUSION_RUN
+        [--tables policies,ratios,hidden] [--seeds 5] [--plans 72]
+
+TONGUE_RUN and FUSION_RUN are the working folders of `recipes.tongue_train` and `recipes.fusion_train`. Steps:
+
+crops       every labelled photo's crop, by the shipped outlines (`crops.npz`)
+search      policies look for plans on folds 0 and 1 of the photos and of the gold records, photos at half size, so that a plan
+            takes seconds; all policies share one journal of measurements (`plans.jsonl`)
+report      plans that were chosen are asked about folds 2 to 4, which no search has seen, at full size (`reports.jsonl`);
+            `outcomes.jsonl` joins both, a line a policy, seed, ratio and width
+
+The quality of a model is the mean macro-F1 of 裂纹有无 裂纹轻重 齿痕有无 齿痕轻重 (read off the encoder) and of 苔色 舌色 腻 (simulated
+pairs of text and photo through the fusion). The ratio is the share of the removable memory that has to go.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from rl_pruner import Greedy, LstmSearch, NoPruning, Plan, Policy, PruningProblem, RandomPlans, SearchConfig, Uniform
+from tcmstruct.compression.channels import block_outputs, folded, refit, refit_fusion
+from tcmstruct.compression.importance import l1, taylor
+from tcmstruct.compression.prune import FusedModel, FusedPruning
+from tcmstruct.image.fusion_input import ATTRIBUTES, GRID, N_QUALITY, TONGUE_COLUMNS
+from tcmstruct.image.tongue_model import network_input
+from tcmstruct.image.tongue_numbers import places_of
+from tcmstruct.model.fusion import FusionConfig, FusionNet
+from tcmstruct.model.image_encoder import IGNORE, SIDE_PX, WIDTH, ImageEncoder, lite0, masked_loss, normalised
+from tcmstruct.recipes.fusion_train import BALANCE, gold_folds, photo_inputs, text_vectors
+from tcmstruct.recipes.tongue_train import GROUPS, N_FOLDS, READS, head_photos, own_crop, train_heads
+from tcmstruct.training.pairs import PairObjective, Photos, Texts, class_weights, padded, pair_batches
+from tcmstruct.training.photos import HEADS, balance, folds, label_arrays, load_pixels, read_photos
+
+N_REPORT, N_REPORT_GRIDS = 400, 60
+"""Photos of the report that the readouts are asked about; photos a fold that the fusion reads."""
+READ_OFF_ENCODER = ("裂纹有无", "裂纹轻重", "齿痕有无", "齿痕轻重")
+SEARCH_FOLDS, REPORT_FOLDS = (0, 1), (2, 3, 4)
+SEARCH_SIDE = SIDE_PX // 2
+N_SEARCH, N_GRIDS, N_PAIRS, N_CALIBRATION = 160, 40, 80, 32
+"""Of a search: photos that the readouts are asked about, photos and questions for the fusion; photos, and pairs, that refit a cut model."""
+RIDGE = 0.1
+RATIOS, HIDDEN = (0.3, 0.4, 0.5, 0.6, 0.7), (64, 128, 192, 256)
+RATIO = 0.5
+"""Of the tables of policies and of widths."""
+
+
+def macro_f1(truth: np.ndarray, said: np.ndarray) -> float:
+    """Mean F1 over the classes that occur in the truth."""
+    return float(np.mean([2 * ((truth == c) & (said == c)).sum() / max(1, (truth == c).sum() + (said == c).sum())
+                          for c in np.unique(truth)]))
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that plans are judged by.
+
+    Attributes:
+        crops: (N, 224, 224, 3) uint8; places: (N, 2, 14, 14); numbers: (N, N_COLOURS + N_LINES + N_RIM) of the labelled photos.
+        labels, weights: head → (N,). fold: (N,).
+        texts, of_text: records and the fold of each; photos: as the fusion reads them; photo: row of `photos` → labelled photo.
+    """
+
+    crops: np.ndarray
+    places: np.ndarray
+    numbers: np.ndarray
+    labels: Mapping[str, np.ndarray]
+    weights: Mapping[str, np.ndarray]
+    fold: np.ndarray
+    texts: Texts
+    of_text: np.ndarray
+    photos: Photos
+    photo: np.ndarray
+
+
+def load_material(run: Path, data: Path, tongue_run: Path, fusion_run: Path) -> Material:
+    """Reads what the two training recipes kept; crops are made once."""
+    labelled = head_photos(read_photos(data))
+    labels, weights = label_arrays(labelled)
+    path = run / "crops.npz"
+    if not path.exists():
+        outlines = ort.InferenceSession(str(tongue_run / "outlines.onnx"), providers=["CPUExecutionProvider"])
+        crops, places = np.zeros((len(labelled), SIDE_PX, SIDE_PX, 3), np.uint8), np.zeros((len(labelled), 2, 14, 14), np.float32)
+        for i, photo in enumerate(labelled):
+            crop = own_crop(np.ascontiguousarray(load_pixels(data, photo)), outlines, photo.id)
+            crops[i], places[i] = network_input(crop), places_of(crop)
+        np.savez(path, crops=crops, places=places, ids=np.array([p.id for p in labelled]))
+    with np.load(path) as kept, np.load(tongue_run / "takes.npz") as takes, np.load(fusion_run / "photo-features.npz") as features:
+        texts = text_vectors(fusion_run, data)
+        return Material(kept["crops"], kept["places"], takes["features"][:, 0, 6 * WIDTH :], labels, weights,
+                        folds(len(labelled), N_FOLDS, seed=2), texts, gold_folds(texts), photo_inputs(fusion_run, data, tongue_run),
+                        features["photo"])
+
+
+def load_model(weights: Path, fusion_run: Path, texts: Texts, photos: Photos) -> FusedModel:
+    """The encoder, folded, and the fusions of the search's first fold and of the report's folds."""
+    config = FusionConfig(texts.hidden.shape[1], photos.places.shape[2], N_QUALITY, ATTRIBUTES, TONGUE_COLUMNS)
+    nets = []
+    for k in (SEARCH_FOLDS[0], *REPORT_FOLDS):
+        net = FusionNet(config)
+        net.load_state_dict(load_file(fusion_run / f"fold-{k}" / "net.safetensors"))
+        nets.append(net.eval())
+    return FusedModel(folded(ImageEncoder(lite0(weights))).to(memory_format=torch.channels_last), tuple(nets))
+
+
+def encoded(encoder: ImageEncoder, material: Material, chosen: np.ndarray, side_px: int = SIDE_PX) -> tuple[np.ndarray, np.ndarray]:
+    """Photos → (n, 6 · WIDTH) body and rim, and (n, P, WIDTH) the grid."""
+    pooled, grids = [], []
+    with torch.inference_mode():
+        for at in range(0, len(chosen), 32):
+            images, places = sized(material, chosen[at : at + 32], side_px)
+            maps = encoder.maps(images)
+            pooled.append(torch.cat(encoder.summaries(maps, places), 1).numpy())
+            grids.append(F.adaptive_avg_pool2d(maps, GRID).flatten(2).transpose(1, 2).numpy())
+    return np.concatenate(pooled), np.concatenate(grids)
+
+
+def sized(material: Material, chosen: np.ndarray, side_px: int) -> tuple[Tensor, Tensor]:
+    """Crops and places as the encoder takes them, at a smaller side if asked."""
+    images, places = normalised(torch.from_numpy(material.crops[chosen])), torch.from_numpy(material.places[chosen])
+    if side_px != SIDE_PX:
+        images = F.interpolate(images, size=(side_px, side_px), mode="area")
+        places = F.interpolate(places, size=(side_px // 16, side_px // 16), mode="area")
+    return images.to(memory_format=torch.channels_last), places
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+
+class Judge:
+    """Quality of a model on some photos and records.
+
+    Args:
+        chosen: labelled photos that the encoder's readouts are asked about, cross-validated.
+        fusions: number in `FusedModel.fusions` → fold of the photos and gold records that it is asked about.
+        side_px: of the photos.
+        n_grids, n_pairs: most photos whose grid a fusion reads, and most questions to it; None: all there are.
+        expected: expected F1, which moves with every probability, in the place of F1.
+        n_seeds: how often the readouts are cross-validated, each time with other folds.
+    """
+
+    def __init__(self, material: Material, chosen: np.ndarray, fusions: Mapping[int, int], *, side_px: int = SIDE_PX,
+                 n_grids: int | None = None, n_pairs: int | None = None, expected: bool = False, n_seeds: int = 1) -> None:
+        self.material, self.chosen, self.fusions, self.side_px, self.expected, self.n_seeds = (
+            material, chosen, fusions, side_px, expected, n_seeds)
+        self._pairs = {fold: pairs_of(material, fold, n_grids, n_pairs) for fold in fusions.values()}
+
+    def __call__(self, model: FusedModel) -> float:
+        return float(np.mean(list(self.figures(model)[0].values())))
+
+    def figures(self, model: FusedModel) -> list[dict[str, float]]:
+        """For every seed: head or attribute → macro-F1."""
+        material = self.material
+        rows = [np.unique([photo for _, _, photo in pairs]) for pairs in self._pairs.values()]
+        asked, where = np.unique(np.concatenate([self.chosen, *(material.photo[r] for r in rows)]), return_inverse=True)
+        pooled, grids = encoded(model.encoder, material, asked, self.side_px)
+        own = where[: len(self.chosen)]
+        features = np.concatenate([pooled[own], material.numbers[self.chosen]], 1).astype(np.float32)
+        place_of = dict(zip(asked, range(len(asked)), strict=True))
+        answers = []
+        for (number, _), pairs in zip(self.fusions.items(), self._pairs.values(), strict=True):
+            answers += _answers(model.fusions[number], material, pairs,
+                                {photo: grids[place_of[material.photo[photo]]] for _, _, photo in pairs})
+        said = [a for pairs in self._pairs.values() for _, a, _ in pairs]
+        truth = [int(material.texts.labels[i, a]) for pairs in self._pairs.values() for i, a, _ in pairs]
+        fused = {}
+        for a, name in enumerate(ATTRIBUTES):
+            members = [j for j, attribute in enumerate(said) if attribute == a]
+            fused[name] = self._f1(np.array([truth[j] for j in members]), np.stack([answers[j] for j in members]))
+        return [{**self._read(features, seed), **fused} for seed in range(self.n_seeds)]
+
+    def _f1(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+        return expected_f1(truth, probabilities) if self.expected else macro_f1(truth, probabilities.argmax(1))
+
+    def _read(self, features: np.ndarray, seed: int) -> dict[str, float]:
+        """By least squares, cross-validated: the readouts of the shipped heads, at a thousandth of the time."""
+        labels, weights = ({h: v[self.chosen] for h, v in part.items()} for part in (self.material.labels, self.material.weights))
+        fold = folds(len(self.chosen), N_FOLDS, seed=seed)
+        starts = dict(zip(GROUPS, np.cumsum([0, *GROUPS.values()]), strict=False))
+        out = {}
+        for head in READ_OFF_ENCODER:
+            known = np.nonzero(labels[head] != IGNORE)[0]
+            truth, scores = labels[head][known], np.zeros((len(known), len(HEADS[head])))
+            trust = weights[head][known] * balance(truth, len(HEADS[head]), weights[head][known]).numpy()[truth]
+            for group in READS[head]:
+                x = features[known, starts[group] : starts[group] + GROUPS[group]].astype(np.float64)
+                for k in range(N_FOLDS):
+                    seen = fold[known] != k
+                    scores[~seen] += _ridge(x[seen], np.eye(len(HEADS[head]))[truth[seen]], trust[seen], x[~seen])
+            scores = (scores / len(READS[head])).clip(1e-3, 1)
+            out[head] = self._f1(truth, scores / scores.sum(1, keepdims=True))
+        return out
+
+
+def expected_f1(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """Macro-F1 with probabilities in the place of answers: less noisy than F1 on few questions, and no plateau."""
+    return float(np.mean([2 * probabilities[truth == c, c].sum() / ((truth == c).sum() + probabilities[:, c].sum())
+                          for c in np.unique(truth)]))
+
+
+Pair = tuple[int, int, int]
+"""A record, an attribute that it states, and a row of `Material.photos` of the same class."""
+
+
+def pairs_of(material: Material, fold: int, n_photos: int | None = None, n_pairs: int | None = None) -> list[Pair]:
+    """What a fusion is asked: every attribute that a record of the fold states, beside a photo of the fold drawn once."""
+    rng = np.random.default_rng([11, fold])
+    rows = np.nonzero((material.photos.fold == fold) & (material.photos.variant == 0))[0]
+    if n_photos is not None and len(rows) > n_photos:
+        rows = np.sort(rng.choice(rows, n_photos, replace=False))
+    of_class = {(a, c): rows[material.photos.labels[rows, a] == c] for a, classes in enumerate(ATTRIBUTES.values())
+                for c in range(len(classes))}
+    out = [(int(i), a, int(rng.choice(of_class[a, material.texts.labels[i, a]])))
+           for i in np.nonzero(material.of_text == fold)[0] for a in range(len(ATTRIBUTES))
+           if material.texts.labels[i, a] != IGNORE and len(of_class[a, material.texts.labels[i, a]])]
+    return out if n_pairs is None else [out[i] for i in np.sort(rng.permutation(len(out))[:n_pairs])]
+
+
+def _answers(net: FusionNet, material: Material, pairs: Sequence[Pair], grids: Mapping[int, np.ndarray]) -> list[np.ndarray]:
+    """(classes,) probabilities of each pair."""
+    out = []
+    for at in range(0, len(pairs), 32):
+        part = pairs[at : at + 32]
+        hidden, mask, places, quality = beside(material, part)
+        places[..., :WIDTH] = torch.from_numpy(np.stack([grids[photo] for _, _, photo in part]))
+        with torch.inference_mode():
+            found = net(hidden, mask, places, quality, torch.ones(len(part)))
+        out += [found.scores[list(ATTRIBUTES)[a]][j].softmax(-1).numpy() for j, (_, a, _) in enumerate(part)]
+    return out
+
+
+def beside(material: Material, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pairs as a fusion takes them: hidden, mask, places, quality."""
+    photos = [photo for _, _, photo in pairs]
+    return (*padded([material.texts.vectors(i) for i, _, _ in pairs]), torch.from_numpy(material.photos.places[photos].copy()),
+            torch.from_numpy(material.photos.quality[photos]))
+
+
+def _ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Weighted ridge regression onto class indicators."""
+    mean, spread = x.mean(0), x.std(0).clip(1e-3)
+    x, asked = ((np.clip((a - mean) / spread, -5, 5)) for a in (x, asked))
+    x, asked = (np.concatenate([a, np.ones((len(a), 1))], 1) for a in (x, asked))
+    moment = (x * weight[:, None]).T @ x
+    return asked @ np.linalg.solve(moment + RIDGE * weight.sum() * np.eye(len(moment)), (x * weight[:, None]).T @ y)
+
+
+# --- the search -------------------------------------------------------------------------------------------------------
+
+
+def search_environment(model: FusedModel, material: Material, identity: str) -> FusedPruning:
+    """The environment that policies search in."""
+    named = np.stack([material.labels[h] != IGNORE for h in READ_OFF_ENCODER]).any(0)
+    pool = np.nonzero(np.isin(material.fold, SEARCH_FOLDS) & named)[0]
+    chosen = np.sort(np.random.default_rng(0).permutation(pool)[:N_SEARCH])
+    judge = Judge(material, chosen, {0: SEARCH_FOLDS[0]}, side_px=SEARCH_SIDE, n_grids=N_GRIDS, n_pairs=N_PAIRS, expected=True)
+    calibration = np.random.default_rng(2).permutation(np.nonzero(np.isin(material.fold, SEARCH_FOLDS))[0])[:N_CALIBRATION]
+    losses = _encoder_losses(model, material, chosen), _fusion_losses(model, material)
+    found = {"taylor": taylor(model, *losses), "l1": l1(model, lambda n: n / 4)}
+    settings = json.dumps([identity, N_SEARCH, N_GRIDS, N_PAIRS, N_CALIBRATION, SEARCH_SIDE, RIDGE])
+    return FusedPruning(model, found, sized(material, calibration, SEARCH_SIDE)[0], judge, fusion_tuner(model, material, [0]),
+                        mean_gate=_mean_gate(model, material), identity=settings)
+
+
+def fusion_tuner(model: FusedModel, material: Material, numbers: Sequence[int]) -> Callable[[FusedModel], None]:
+    """Adjusts fusions of a pruned model to what is left: their output by least squares on pairs of the search's folds.
+
+    Args:
+        numbers: which of `FusedModel.fusions`.
+    """
+    given = beside(material, pairs_of(material, SEARCH_FOLDS[1], n_pairs=N_CALIBRATION))
+
+    def tune(pruned: FusedModel) -> None:
+        for number in numbers:
+            refit_fusion(pruned.fusions[number], model.fusions[number], *given)
+
+    return tune
+
+
+def _encoder_losses(model: FusedModel, material: Material, chosen: np.ndarray) -> list[Callable[[], Tensor]]:
+    """Losses of the readouts through the encoder, by readouts trained on the same photos."""
+    labels, weights = ({h: v[chosen] for h, v in part.items()} for part in (material.labels, material.weights))
+    features = np.concatenate([encoded(model.encoder, material, chosen, SEARCH_SIDE)[0], material.numbers[chosen]], 1).astype(np.float32)
+    heads = train_heads(np.repeat(features[:, None], 2, axis=1), labels, weights, n_passes=30)
+
+    def loss(rows: np.ndarray) -> Tensor:
+        out = model.encoder(*sized(material, chosen[rows], SEARCH_SIDE))
+        numbers = torch.from_numpy(material.numbers[chosen[rows]]).float()
+        scores = heads(torch.cat([out.body, out.rim, numbers], 1))
+        return masked_loss({h: scores[h] for h in READ_OFF_ENCODER},
+                           {h: torch.from_numpy(labels[h][rows]) for h in READ_OFF_ENCODER},
+                           {h: torch.from_numpy(weights[h][rows]) for h in READ_OFF_ENCODER})
+
+    return [lambda rows=rows: loss(rows) for rows in np.array_split(np.arange(len(chosen)), max(1, len(chosen) // 16))]
+
+
+def _fusion_losses(model: FusedModel, material: Material) -> list[Callable[[], Tensor]]:
+    members = np.nonzero(np.isin(material.of_text, SEARCH_FOLDS))[0]
+    usable = np.isin(material.photos.fold, SEARCH_FOLDS) & (material.photos.variant == 0)
+    objective = PairObjective(class_weights(material.texts.labels[members], BALANCE))
+    batches = pair_batches([(material.texts, members)], material.photos, usable, np.random.default_rng(3), without_photo=0.0,
+                           wrong_photo=0.0, whole_text=0.0)
+    return [lambda batch=batch: objective.loss(model.fusions[0], batch) for batch, _ in zip(batches, range(8), strict=False)]
+
+
+def _mean_gate(model: FusedModel, material: Material) -> Tensor:
+    """(H,) over some records of the search beside photos."""
+    members = np.nonzero(material.of_text == SEARCH_FOLDS[0])[0][:48]
+    rows = np.nonzero((material.photos.fold == SEARCH_FOLDS[0]) & (material.photos.variant == 0))[0]
+    hidden, mask = padded([material.texts.vectors(i) for i in members])
+    own = np.random.default_rng(4).choice(rows, len(members))
+    with torch.inference_mode():
+        _, gate, _ = model.fusions[0].fuse(hidden, torch.from_numpy(material.photos.places[own]),
+                                           torch.from_numpy(material.photos.quality[own]), torch.ones(len(members)))
+    return gate[mask].mean(0)
+
+
+GREEDY = (Greedy("l1"), Greedy("taylor"), Greedy("taylor", per_byte=True), Uniform())
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One search: a policy under a wall."""
+
+    table: str
+    policy: str
+    ratio: float
+    seed: int
+    hidden: int | None = None
+
+    def make(self, n_plans: int, folder: Path, problem: PruningProblem) -> Policy:
+        """The policy itself; the controller begins from the best greedy plan."""
+        match self.policy:
+            case "none":
+                return NoPruning()
+            case "random":
+                return RandomPlans(n_plans, self.seed)
+            case "uniform":
+                return Uniform()
+            case "lstm-rl":
+                config = SearchConfig(hidden=self.hidden or 64, n_iterations=10 * n_plans, samples_per_iteration=6,
+                                      learning_rate=0.03, entropy_weight=0.05, max_evaluations=n_plans, checkpoint_every=1,
+                                      seed=self.seed)
+                name = f"lstm-{self.hidden or 64}-{self.ratio:g}-{self.seed}"
+                hint = max((greedy.run(problem).best for greedy in GREEDY), key=lambda found: found.reward)
+                return LstmSearch(config, folder / name, resume=(folder / name / "state.json").exists(), hint=hint.plan)
+            case _:
+                return Greedy(self.policy.removesuffix("/byte"), per_byte=self.policy.endswith("/byte"))
+
+
+DETERMINISTIC = ("none", *(greedy.name for greedy in GREEDY))
+
+
+def cells(tables: Sequence[str], n_seeds: int) -> list[Cell]:
+    """All searches of the tables, the shortest first."""
+    out = []
+    if "policies" in tables:
+        out += [Cell("policies", policy, RATIO, 0) for policy in DETERMINISTIC]
+        out += [Cell("policies", policy, RATIO, seed, 64 if policy == "lstm-rl" else None)
+                for seed in range(n_seeds) for policy in ("random", "lstm-rl")]
+    if "ratios" in tables:
+        out += [Cell("ratios", policy, ratio, seed, 64 if policy == "lstm-rl" else None) for ratio in RATIOS
+                for policy in ("taylor/byte", "uniform", "lstm-rl") for seed in range(1 if policy != "lstm-rl" else min(2, n_seeds))]
+    if "hidden" in tables:
+        out += [Cell("hidden", "lstm-rl", RATIO, seed, hidden) for hidden in HIDDEN for seed in range(min(3, n_seeds))]
+    return out
+
+
+def limit_of(env: FusedPruning, ratio: float) -> int:
+    """The wall at which `ratio` of the removable memory has to go."""
+    full = env.memory_bytes(Plan.full(len(env.units())))
+    return int(full - ratio * (full - env.fixed_bytes))
+
+
+def compare(run: Path, env: FusedPruning, material: Material, chosen: Sequence[Cell], n_plans: int, n_seeds: int) -> None:
+    """Runs the cells that `run/outcomes.jsonl` lacks."""
+    done = {json.dumps(row["cell"]) for row in _lines(run / "outcomes.jsonl")}
+    for cell in chosen:
+        key = {**asdict(cell), "n_plans": n_plans}
+        if json.dumps(key) in done:
+            continue
+        began = time.monotonic()
+        ratio = 0.0 if cell.policy == "none" else cell.ratio
+        problem = PruningProblem(env, limit_of(env, ratio), reward="relative_f1", cache_file=run / "plans.jsonl")
+        outcome = cell.make(n_plans, run, problem).run(problem)
+        best = outcome.best
+        found, full = (reported(run, env, material, plan, n_seeds) for plan in (best.plan, Plan.full(len(env.units()))))
+        for seed in range(n_seeds) if cell.policy in DETERMINISTIC else (cell.seed,):
+            row = {"cell": key, "table": cell.table, "policy": cell.policy, "seed": seed, "ratio": ratio, "hidden": cell.hidden,
+                   "f1": found["f1"][seed], "f1_full": full["f1"][seed],
+                   **{name + suffix: report[name] for suffix, report in (("", found), ("_full", full))
+                      for name in ("memory_bytes", "peak_bytes", "n_parameters", "photos_per_s")},
+                   "f1_search": best.measurement.f1, "f1_search_full": problem.full.f1, "limit_bytes": problem.limit_bytes,
+                   "n_evaluations": outcome.n_evaluations, "plan": best.plan.key}
+            _append(run / "outcomes.jsonl", row)
+        print(f"{cell.table} {cell.policy} ratio {cell.ratio} seed {cell.seed} hidden {cell.hidden}: search F1 {best.measurement.f1:.4f} "
+              f"(full {problem.full.f1:.4f}), reported {np.mean(found['f1']):.4f} (full {np.mean(full['f1']):.4f}), "
+              f"{best.measurement.memory_bytes / 2**20:.1f} of {problem.limit_bytes / 2**20:.1f} MB, {outcome.n_evaluations} plans, "
+              f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def reported(run: Path, env: FusedPruning, material: Material, plan: Plan, n_seeds: int) -> dict[str, Any]:
+    """What a plan is worth on the folds that no search has seen, for every seed of the readouts; kept in `run/reports.jsonl`."""
+    asked = [N_REPORT, N_REPORT_GRIDS]
+    for row in _lines(run / "reports.jsonl"):
+        if (row["plan"], row["environment"], row["asked"]) == (plan.key, env.fingerprint(), asked) and len(row["f1"]) >= n_seeds:
+            return row
+    named = np.stack([material.labels[h] != IGNORE for h in READ_OFF_ENCODER]).any(0)
+    pool = np.nonzero(np.isin(material.fold, REPORT_FOLDS) & named)[0]
+    chosen = np.sort(np.random.default_rng(6).permutation(pool)[:N_REPORT])
+    judge = Judge(material, chosen, dict(enumerate(REPORT_FOLDS, start=1)), n_grids=N_REPORT_GRIDS, n_seeds=n_seeds)
+    pruned = tuned_at_full_size(env, material, plan)
+    rates = []
+    for _ in range(5):  # beside the whole encoder, turn by turn: what else the machine does hits both
+        for encoder in (pruned.encoder, env.model.encoder):
+            began = time.perf_counter()
+            encoded(encoder, material, chosen[:16])
+            rates.append(16 / (time.perf_counter() - began))
+    figures, used = judge.figures(pruned), env.allocated(pruned)
+    row = {"plan": plan.key, "environment": env.fingerprint(), "asked": asked, "f1": [float(np.mean(list(f.values()))) for f in figures],
+           "figures": figures, "memory_bytes": used.total, "peak_bytes": used.peak, "n_parameters": pruned.n_parameters(),
+           "photos_per_s": float(np.median(rates[::2])), "speed_up": float(np.median(rates[::2]) / np.median(rates[1::2]))}
+    _append(run / "reports.jsonl", row)
+    return row
+
+
+def tuned_at_full_size(env: FusedPruning, material: Material, plan: Plan, n_photos: int = 64) -> FusedModel:
+    """The pruned model, its encoder refitted on photos of full size from the search's folds."""
+    pruned = env.apply(plan)
+    rows = np.random.default_rng(5).permutation(np.nonzero(np.isin(material.fold, SEARCH_FOLDS))[0])[:n_photos]
+    images, _ = sized(material, rows, SIDE_PX)
+    refit(pruned.encoder, images, block_outputs(env.model.encoder, images))
+    fusion_tuner(env.model, material, range(len(pruned.fusions)))(pruned)
+    return pruned
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Whole lines of a JSONL journal; one that an interruption cut short does not count."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def _append(path: Path, row: Mapping[str, Any]) -> None:
+    if path.exists():
+        whole = path.read_bytes()
+        os.truncate(path, whole.rfind(b"\n") + 1)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as file:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def run_tables(run: Path, data: Path, weights: Path, tongue_run: Path, fusion_run: Path, tables: Sequence[str], n_seeds: int,
+               n_plans: int) -> Path:
+    """Material, environment and all searches that are not done yet."""
+    run.mkdir(parents=True, exist_ok=True)
+    material = load_material(run, data, tongue_run, fusion_run)
+    model = load_model(weights, fusion_run, material.texts, material.photos)
+    env = search_environment(model, material, hashlib.sha256((tongue_run / "takes.npz").read_bytes()).hexdigest())
+    compare(run, env, material, cells(tables, n_seeds), n_plans, n_seeds)
+    return run / "outcomes.jsonl"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True, help="efficientnet-lite0-57934424.pth")
+    parser.add_argument("--tongue-run", type=Path, required=True)
+    parser.add_argument("--fusion-run", type=Path, required=True)
+    parser.add_argument("--tables", default="policies,ratios,hidden")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--plans", type=int, default=72, help="plans that a search may measure")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    print(run_tables(arguments.run, arguments.data, arguments.weights, arguments.tongue_run, arguments.fusion_run,
+                     arguments.tables.split(","), arguments.seeds, arguments.plans))
+
+
+if __name__ == "__main__":
+    main()
