@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tcmstruct.errors import RecordRejected
+from tcmstruct.errors import ModelError, RecordRejected
 from tcmstruct.image.paths import image_folder
 from tcmstruct.labels import LINKED_TYPES
 from tcmstruct.record import FieldValue, Mention, Record, StructuredRecord
 from tcmstruct.runtime import memory
+from tcmstruct.runtime.choice import Choice, decide
 from tcmstruct.runtime.mentions import Calibration, MentionReader
 from tcmstruct.runtime.model_folder import open_folder
 from tcmstruct.runtime.tagger import OnnxTagger
@@ -36,26 +37,32 @@ class Structurer:
     Args:
         model: model folder; None takes the shipped one. Verified before use.
         schema: "all", a shipped pack's name, a TOML file, or a list of these.
-        threads: threads of the model (None: all cores).
+        threads: threads of the model (None: what was measured on this machine, or all cores).
         memory_limit_bytes: of this process; batches are cut to what fits, records never are.
         chars_per_batch: padded characters a batch may hold, in place of what the memory limit gives.
         codes: CSV of the hospital's own diagnosis codes, added to the shipped ones (docs/linking.md).
         image_root: folder of the photographs that records name in `Record.image`; None looks at none of them. What a record
             names is foreign text and never leads out of this folder.
+        backend: what computes the text model (`runtime.backends`); None: see `runtime.choice`.
+
+    Attributes:
+        backend: the backend, its threads, the graph, and who chose them.
 
     Raises:
         ModelError: a model file is missing or altered.
         SchemaError: the pack is not what the format allows.
         InputRefused: the table of codes is not what the format allows.
-        UsageError: the memory limit is below what the model itself takes; the image root is no folder.
+        UsageError: the memory limit is below what the model itself takes; the image root is no folder; the backend is unknown or
+            cannot be used here.
+        MissingExtra: the backend's library is not installed.
     """
 
     def __init__(self, model: str | Path | None = None, schema: str | Path | Sequence[str | Path] = "all", *,
                  threads: int | None = None, memory_limit_bytes: int | None = None, chars_per_batch: int | None = None,
-                 codes: str | Path | None = None, image_root: str | Path | None = None) -> None:
+                 codes: str | Path | None = None, image_root: str | Path | None = None, backend: str | None = None) -> None:
         self.folder = open_folder(Path(model) if model is not None else None)
-        if memory_limit_bytes is not None:  # before this process loads anything: the fit takes memory of its own
-            fitted = memory.remembered_fit(self.folder.path / "model.onnx", self.folder.sha256["model.onnx"], threads)
+        choice = decide(self.folder, backend, threads)
+        fitted = self._fitted(choice, memory_limit_bytes)  # before this process loads anything: the fit takes memory of its own
         self.schema = load_schema(schema)
         self._codes = Path(codes) if codes is not None else None
         if codes is not None:
@@ -63,13 +70,30 @@ class Structurer:
         self.image_root = None if image_root is None else image_folder(image_root)
         if self.image_root is not None:
             _ = self.photo_side  # so is a network that cannot be used; and what the networks hold counts below
-        self.tagger = OnnxTagger(self.folder, threads, chars_per_batch or memory.MAX_CHARS_PER_BATCH)
-        if memory_limit_bytes is not None:
-            self.tagger.budget = memory.budget(memory_limit_bytes, fitted, photos=self.image_root is not None)
+        chars = chars_per_batch or memory.MAX_CHARS_PER_BATCH
+        try:
+            self.tagger = self._tagger(choice, chars, memory_limit_bytes)
+        except ModelError:
+            if choice.source != "measured":
+                raise
+            choice = Choice(threads=threads)  # what was stored cannot be used after all
+            fitted = self._fitted(choice, memory_limit_bytes)
+            self.tagger = self._tagger(choice, chars, memory_limit_bytes)
+        if memory_limit_bytes is not None and fitted is not None:
+            self.tagger.budget = memory.budget(memory_limit_bytes, fitted, self.image_root is not None, self.tagger.device_bytes)
+        self.backend: dict[str, Any] = choice.to_dict()
         self.mentions = MentionReader(self.folder.card, Calibration(self.folder.card.get("calibration")))
         self.review_below: dict[str, float] = self.folder.card["review_below"]
         self.model_fingerprint = self.folder.fingerprint[:16]
         self.schema_fingerprint = self.schema.fingerprint[:16]
+
+    def _fitted(self, choice: Choice, limit_bytes: int | None) -> memory.BatchMemory | None:
+        if limit_bytes is None:
+            return None
+        return memory.remembered_fit(self.folder.path / choice.file, self.folder.sha256[choice.file], choice.threads, choice.backend)
+
+    def _tagger(self, choice: Choice, chars_per_batch: int, limit_bytes: int | None) -> OnnxTagger:
+        return OnnxTagger(self.folder, choice.threads, chars_per_batch, choice.backend, choice.file, device_limit_bytes=limit_bytes)
 
     def structure_many(self, records: Sequence[Record]) -> list[StructuredRecord]:
         """Structures records; the result of each is the same in whatever company it comes.

@@ -2,6 +2,8 @@
 
 import pytest
 
+import tcmstruct  # noqa: F401  # before any test loads onnxruntime: switches its telemetry off
+
 
 @pytest.fixture(autouse=True, scope="session")
 def cache_of_its_own(tmp_path_factory):

@@ -43,6 +43,7 @@ class Described:
         packs: schema pack → names of its fields, in their order; {} where the structurer does not tell.
         review_threshold: confidence of a field's value below which it is marked for review.
         photo_models: name of a model that looks at photographs → fingerprint; {} where none is looked at.
+        backend: what computes the text model (`runtime.choice.Choice`); {} where the structurer does not tell.
     """
 
     model: str = ""
@@ -50,6 +51,7 @@ class Described:
     packs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     review_threshold: float | None = None
     photo_models: Mapping[str, str] = field(default_factory=dict)
+    backend: Mapping[str, Any] = field(default_factory=dict)
 
 
 def describe(structurer: Any) -> Described:
@@ -58,7 +60,8 @@ def describe(structurer: Any) -> Described:
     for name, one in getattr(getattr(structurer, "schema", None), "fields", {}).items():
         packs.setdefault(one.department, []).append(name)
     return Described(getattr(structurer, "model_fingerprint", ""), getattr(structurer, "schema_fingerprint", ""), packs,
-                     getattr(structurer, "review_below", {}).get("field"), getattr(structurer, "photo_models", {}))
+                     getattr(structurer, "review_below", {}).get("field"), getattr(structurer, "photo_models", {}),
+                     getattr(structurer, "backend", {}))
 
 
 def memory_of(structurer: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`tcmstruct distil`: a small student learns from its teachers' answers on unlabelled and labelled text.
 
-    python -m tcmstruct.recipes.distil CONFIG.toml        # docs/distillation.md says what stands in it
+    tcmstruct distil CONFIG.toml        # docs/distillation.md says what stands in it
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ def doctor(model: Path | None = None) -> list[Finding]:
         Findings in a fixed order.
     """
     checks: tuple[Callable[[], list[Finding]], ...] = (
-        _python, _packages, lambda: _model(model), lambda: _photo_models(model), _schema, _processor, _memory, _writing)
+        _python, _packages, lambda: _model(model), lambda: _photo_models(model), _schema, _processor, lambda: _backend(model), _memory,
+        _writing)
     return [finding for check in checks for finding in _guarded(check)]
 
 
@@ -111,6 +112,17 @@ def _photo_models(folder: Path | None) -> list[Finding]:
     if fusion.fits(verify_model(folder)["model.onnx"]):
         return [*found, Finding("ok", f"fusion of text and photo, manifest sha256 {fusion.folder.fingerprint[:16]}…")]
     return [*found, Finding("note", "the fusion was trained with another text model: photos fill open fields by themselves")]
+
+
+def _backend(folder: Path | None) -> list[Finding]:
+    from tcmstruct.runtime.backends import usable
+    from tcmstruct.runtime.choice import decide
+    from tcmstruct.runtime.model_folder import open_folder
+
+    chosen = decide(open_folder(folder))
+    shown = (f"backend {chosen.backend}, {chosen.threads or 'all'} threads, {chosen.file} ({chosen.source}); "
+             f"usable here: {', '.join(usable())}")
+    return [Finding("ok", shown, "tcmstruct doctor --tune measures what is fastest" if chosen.source == "default" else "")]
 
 
 def _schema() -> list[Finding]:

@@ -3,19 +3,19 @@
     peak = W + a·B·L + b·h·B·L² + c
 
 W is what the process holds when the model is loaded, B the windows of a batch, L their padded characters, h the attention
-heads. a, b·h and c are fitted once for a machine and a model, by running a few batches in a child process and reading its
-largest resident set (`fit`); where that cannot be done the constants below stand in. Batches are trimmed to what fits, a
-record never is.
+heads. a, b·h and c are fitted once for a machine, a model and a backend, by running a few batches in a child process and reading
+its largest resident set, or what is taken of the graphics card (`fit`); where that cannot be done the constants below stand in.
+Batches are trimmed to what fits, a record never is. With a graphics card the limit is of the card's memory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from tcmstruct.errors import UsageError
+from tcmstruct.errors import TcmstructError, UsageError
+from tcmstruct.runtime import backends, machine_cache
 
 _KIB = 1024
 _MIB = 1024**2
@@ -143,17 +144,24 @@ class MemoryBudget:
                 "bytes_fixed": round(self.batch.fixed), "margin": MARGIN, "source": self.batch.source}
 
 
-def budget(limit_bytes: int, batch: BatchMemory, photos: bool = False) -> MemoryBudget:
+def budget(limit_bytes: int, batch: BatchMemory, photos: bool = False, device_bytes: int | None = None) -> MemoryBudget:
     """Shares a limit out, after the model was loaded.
 
     Args:
-        limit_bytes: of the process.
+        limit_bytes: of the process, or of the graphics card where the model was loaded there.
         batch: what a batch takes (`remembered_fit`).
         photos: photos are looked at too.
+        device_bytes: what the loaded model takes of a graphics card; None where it is computed on the processor.
 
     Raises:
         UsageError: the limit lies below what the loaded model and the smallest batch take; both numbers are named.
     """
+    if device_bytes is not None:
+        needed = device_bytes + batch.bytes(1, MIN_CHARS_PER_BATCH)
+        if limit_bytes < needed:
+            raise UsageError(f"the memory limit is {limit_bytes // _MIB} MB of the graphics card, the model needs {needed // _MIB + 1} MB",
+                             code="memory_limit_too_small", hint="give a larger --memory-limit, or another backend")
+        return MemoryBudget(limit_bytes, device_bytes, 0, batch)
     # photos are looked at before the texts of a chunk are read, so the two never need their share at once
     loaded, reserved = resident_bytes(), max(WORK_BYTES, PHOTO_BYTES if photos else 0)
     needed = loaded + reserved + batch.bytes(1, MIN_CHARS_PER_BATCH)
@@ -164,30 +172,30 @@ def budget(limit_bytes: int, batch: BatchMemory, photos: bool = False) -> Memory
     return MemoryBudget(limit_bytes, loaded, reserved, batch)
 
 
-def remembered_fit(model: Path, model_sha256: str, threads: int | None) -> BatchMemory:
+def remembered_fit(model: Path, model_sha256: str, threads: int | None, backend: str = backends.DEFAULT) -> BatchMemory:
     """The fit for this machine and model: from the cache, else made and cached; the constants where it cannot be made.
 
     Args:
         model: `model.onnx`.
         model_sha256: its fingerprint.
-        threads: of onnxruntime; each has scratch space of its own.
+        threads: of the backend; each has scratch space of its own.
     """
-    key, place = _key(model_sha256, threads), cache_file()
-    known = _read_cache(place)
+    key, place = _key(model_sha256, threads, backend), cache_file()
+    known = machine_cache.read_cache(place)
     with contextlib.suppress(KeyError, TypeError, ValueError):
         return _checked(known[key])
-    found = fit(model, threads)
+    found = fit(model, threads, backend)
     if found.source == "fitted":
-        _write_cache(place, {**known, key: asdict(found)})
+        machine_cache.write_cache(place, {**known, key: asdict(found)})
     return found
 
 
-def fit(model: Path, threads: int | None = None, timeout_s: float = 120) -> BatchMemory:
-    """Runs `SHAPES` through the model in a process of its own and fits a, b·h and c to its largest resident sets.
+def fit(model: Path, threads: int | None = None, backend: str = backends.DEFAULT, timeout_s: float = 120) -> BatchMemory:
+    """Runs `SHAPES` through the model in a process of its own and fits a, b·h and c to what it took at most.
 
-    Takes about a second. A child that fails, or a system without /proc, gives the constants.
+    Takes about a second. A child that fails, or a system that does not tell, gives the constants.
     """
-    command = [sys.executable, "-m", "tcmstruct.runtime.memory", str(model.resolve()), str(threads or 0)]
+    command = [sys.executable, "-m", "tcmstruct.runtime.memory", str(model.resolve()), str(threads or 0), backend]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=True, cwd=Path(__file__).parents[2])
         return fitted_to([(*shape, grown) for shape, grown in zip(SHAPES, json.loads(done.stdout), strict=True)])
@@ -226,65 +234,65 @@ def _checked(data: dict[str, Any]) -> BatchMemory:
 
 
 def cache_file() -> Path:
-    """Where fits are remembered; XDG Base Directory Specification 0.8."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if os.path.isabs(home) else Path("~/.cache").expanduser()) / "tcmstruct" / "memory.json"
+    """Where fits are remembered."""
+    return machine_cache.cache_folder() / "memory.json"
 
 
-def _key(model_sha256: str, threads: int | None) -> str:
-    import onnxruntime
-
-    parts = (model_sha256, onnxruntime.__version__, threads or 0, platform.machine(), platform.platform(), _processor(), SHAPES)
+def _key(model_sha256: str, threads: int | None, backend: str) -> str:
+    parts = (model_sha256, *backends.versions(), backend, threads or 0, platform.machine(), platform.platform(), machine_cache.processor(),
+             SHAPES)
     return sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line
-    return platform.processor()
-
-
-def _read_cache(place: Path) -> dict[str, Any]:
-    try:
-        known = json.loads(place.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _write_cache(place: Path, known: dict[str, Any]) -> None:
-    """Best effort: a home that cannot be written only costs the next run its second."""
-    part = place.with_name(f"{place.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(known, file)
-        os.replace(part, place)
-
-
-def _grown(model: str, threads: int) -> list[int]:
-    """In the child: bytes that the largest resident set lies above the loaded model's after each of `SHAPES`."""
-    from tcmstruct.runtime.tagger import open_session
-
-    session = open_session(Path(model), threads)
-    types = {"tensor(int32)": np.int32, "tensor(uint8)": np.uint8}
+def _grown(model: str, threads: int, backend: str) -> list[int]:
+    """In the child: bytes that the process (or the card) has taken at most above the loaded model, after each of `SHAPES`."""
+    session = backends.backend_named(backend).open(Path(model), threads, None)
 
     def run(windows: int, chars: int) -> None:
-        session.run(None, {i.name: np.zeros((windows, chars, *i.shape[2:]), types[i.type]) for i in session.get_inputs()})
+        session.run(["scores"], backends.zeros(session, windows, chars))
 
     run(1, 16)
-    with contextlib.suppress(OSError):
-        _CLEAR.write_text("5")  # the largest so far becomes that of now (proc_pid_clear_refs(5)); loading is not counted
-    loaded, out = _status("VmRSS"), []
-    if not loaded or _status("VmHWM") > loaded + 4 * _MIB:
-        raise OSError("the largest resident set cannot be told on this system")
+    taken = resident_meter() if session.device_bytes is None else device_meter(backends.device_used_bytes)
+    out = []
     for shape in SHAPES:
         run(*shape)
-        out.append(_status("VmHWM") - loaded)
+        out.append(taken())
     return out
 
 
+def resident_meter() -> Callable[[], int]:
+    """Tells how far the largest resident set from now on lies above that of now.
+
+    Raises:
+        OSError: the system does not tell.
+    """
+    with contextlib.suppress(OSError):
+        _CLEAR.write_text("5")  # the largest so far becomes that of now (proc_pid_clear_refs(5)); loading is not counted
+    loaded = _status("VmRSS")
+    if not loaded or _status("VmHWM") > loaded + 4 * _MIB:
+        raise OSError("the largest resident set cannot be told on this system")
+    return lambda: _status("VmHWM") - loaded
+
+
+def device_meter(used_bytes: Callable[[], int]) -> Callable[[], int]:
+    """The same of a graphics card, whose arena gives nothing back between batches: what it holds is the most it held.
+
+    Args:
+        used_bytes: what is taken of the card now (`backends.device_used_bytes`). Other programs' share counts; one that comes or goes
+            meanwhile makes points that `fitted_to` refuses or figures that are too large, never too small by more than it freed.
+    """
+    loaded, most = used_bytes(), 0
+
+    def taken() -> int:
+        nonlocal most
+        most = max(most, used_bytes() - loaded)
+        return most
+
+    return taken
+
+
 if __name__ == "__main__":
-    print(json.dumps(_grown(sys.argv[1], int(sys.argv[2]))))
+    try:
+        print(json.dumps(_grown(sys.argv[1], int(sys.argv[2]), sys.argv[3])))
+    except TcmstructError:
+        sys.exit(1)

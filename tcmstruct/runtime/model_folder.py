@@ -56,6 +56,13 @@ def write_manifest(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps({"format": 1, "files": files}, indent=1) + "\n", encoding="utf-8")
 
 
+def amend_card(folder: Path, **changes: Any) -> None:
+    """Changes keys of `card.json`, and the manifest with it."""
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    (folder / "card.json").write_text(json.dumps({**card, **changes}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_manifest(folder)
+
+
 @contextmanager
 def replacing(out: Path, card: Mapping[str, Any]) -> Iterator[Path]:
     """A new folder to write a model's files into: with its card and manifest it takes the place of `out` as a whole; where

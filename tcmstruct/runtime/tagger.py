@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
+from tcmstruct.runtime.backends import DEFAULT, Session, backend_named, same_in_any_batch
 from tcmstruct.runtime.memory import CHUNK_CHARS, MAX_CHARS_PER_BATCH, MemoryBudget
 from tcmstruct.runtime.model_folder import ModelFolder
 from tcmstruct.text.characters import CharacterTable
@@ -29,8 +28,8 @@ HiddenReader = Callable[[np.ndarray, int], None]
 PAD_TO = 16
 """Windows are padded to a multiple of this many characters."""
 
-_OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation", "Available memory of")
-"""What onnxruntime's arena and the C++ library say."""
+_OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation", "Available memory of", "out of memory", "could not allocate")
+"""What onnxruntime's arenas, OpenVINO, CUDA and the C++ library say."""
 
 
 @dataclass(slots=True)
@@ -59,35 +58,34 @@ class _Job:
         return -(-(self.window.end - self.window.start) // PAD_TO) * PAD_TO
 
 
-def open_session(model: Path, threads: int | None) -> ort.InferenceSession:
-    """The session that `OnnxTagger` runs and that `runtime.memory` fits."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # a batch that memory does not hold is halved; no word of it on stderr
-    # The arena keeps memory between batches (without it a third of the time goes to page faults); batches are
-    # small and of a bounded size, so what it keeps is bounded too.
-    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-
-
 class OnnxTagger:
-    """The exported tagger on onnxruntime.
+    """The exported tagger, on onnxruntime or another backend.
 
     Args:
         folder: verified model folder.
         threads: threads of one matrix product (None: all cores).
         chars_per_batch: padded characters that one batch may hold; lowered for good where memory runs out.
+        backend: see `runtime.backends`.
+        file: the graph within the folder.
+        session: a loaded graph, in place of what `backend` would load.
+        device_limit_bytes: of a graphics card's memory.
 
     Attributes:
+        alone: every window is a batch of its own: the backend's, or the model's, results could follow from the batch.
         budget: trims batches to a memory limit, below `chars_per_batch`; None where there is no limit.
         largest: (windows, padded characters) of the batch with the most pairs of characters that was run.
         halvings: how often memory ran out and a batch was halved.
     """
 
-    def __init__(self, folder: ModelFolder, threads: int | None = None, chars_per_batch: int = MAX_CHARS_PER_BATCH) -> None:
-        self._session = open_session(folder.path / "model.onnx", threads)
-        self._inputs = [i.name for i in self._session.get_inputs()]
+    def __init__(self, folder: ModelFolder, threads: int | None = None, chars_per_batch: int = MAX_CHARS_PER_BATCH,
+                 backend: str = DEFAULT, file: str = "model.onnx", session: Session | None = None,
+                 device_limit_bytes: int | None = None) -> None:
+        kind = backend_named(backend)
+        self._session = session or kind.open(folder.path / file, threads, device_limit_bytes)
+        self.device_bytes = self._session.device_bytes
+        self._inputs = [i.name for i in self._session.inputs]
+        self.alone: bool = (folder.card.get("one_window_a_batch", False) or kind.batches == "alone"
+                            or (kind.batches == "proved" and not same_in_any_batch(self._session)))
         self._table = CharacterTable.load(folder.path / "characters.txt")
         self._lexicon = Lexicon.load(folder.path / "lexicon.txt") if len(self._inputs) > 1 else None
         self._reach = max((len(term) for term, _ in self._lexicon.items()), default=1) - 1 if self._lexicon is not None else 0
@@ -136,9 +134,7 @@ class OnnxTagger:
 
     def _give_back(self) -> None:
         """Frees what the arena keeps: what comes of a very long text needs the room now."""
-        options = ort.RunOptions()
-        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._session.run(["scores"], self._feed(self._jobs(["。"])), options)
+        self._session.run(["scores"], self._feed(self._jobs(["。"])), True)
 
     def window_scores(self, window: Window, scores: np.ndarray) -> WindowScores:
         """The model's scores (T + padding, columns) of a window, by readout."""
@@ -206,10 +202,13 @@ class OnnxTagger:
                 size = max(1, self.chars_per_batch // length)
                 if self.budget is not None:
                     size = min(size, self.budget.windows(length))
+                if self.alone:
+                    size = 1
                 yield group[at : at + size]
                 at += size
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error of a run says that memory could not be had; onnxruntime has no class of its own for it."""
-    return isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(words.lower() in said for words in _OUT_OF_MEMORY)

@@ -215,7 +215,8 @@ def test_view_and_evaluate_are_wired(tmp_path, capfd):
     assert run("evaluate", tmp_path / "none.jsonl", tmp_path / "o") == 4
 
 
-@pytest.mark.parametrize("command", ["structure", "convert", "evaluate", "inspect", "view", "doctor"])
+@pytest.mark.parametrize("command", ["structure", "convert", "evaluate", "inspect", "view", "doctor", "quantize", "distil", "prune",
+                                     "deidentify"])
 def test_every_command_explains_itself(command, capfd):
     assert run(command, "--help") == 0
     shown = capfd.readouterr().out
