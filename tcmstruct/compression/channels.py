@@ -9,10 +9,13 @@ inputs that the pruned blocks before it give, so that errors are made good and d
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -83,6 +86,25 @@ def without_channels(encoder: ImageEncoder, removed: Mapping[str, Sequence[int]]
     for name, channels in removed.items():
         if len(channels):
             graph.get_pruning_group(blocks[name].conv_pw, torch_pruning.prune_conv_out_channels, list(channels)).prune()
+    return out.eval()
+
+
+def save_pruned(encoder: ImageEncoder, removed: Mapping[str, Sequence[int]], folder: Path) -> Path:
+    """Keeps a pruned encoder: which channels went, and the weights of the rest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.contiguous() for k, v in encoder.state_dict().items()}, folder / "encoder.safetensors")
+    (folder / "removed.json").write_text(json.dumps({name: sorted(channels) for name, channels in removed.items()}) + "\n")
+    return folder
+
+
+def load_pruned(whole: ImageEncoder, folder: Path) -> ImageEncoder:
+    """The encoder that `save_pruned` kept.
+
+    Args:
+        whole: of the same build, with any weights.
+    """
+    out = without_channels(folded(whole), json.loads((folder / "removed.json").read_text()))
+    out.load_state_dict(load_file(folder / "encoder.safetensors"))
     return out.eval()
 
 

@@ -196,17 +196,18 @@ class FusedPruning(PruningEnv):
 
     def apply(self, plan: Plan) -> FusedModel:
         """The model without what the plan removes, not yet refitted."""
+        heads, reach = ([m for part, kept in zip(self.parts, plan.keep, strict=True) if kept and part.kind == kind for m in part.members]
+                        for kind in (HEAD, GATE))
+        encoder = without_channels(self.model.encoder, self.removed_channels(plan))
+        return FusedModel(encoder, tuple(pruned_fusion(net, sorted(heads), sorted(reach)) for net in self.model.fusions))
+
+    def removed_channels(self, plan: Plan) -> dict[str, list[int]]:
+        """Block → channels of it that the plan removes."""
         removed: dict[str, list[int]] = {}
-        heads, reach = [], []
         for part, kept in zip(self.parts, plan.keep, strict=True):
             if part.kind == CHANNEL and not kept:
                 removed.setdefault(part.block, []).extend(part.members)
-            elif part.kind == HEAD and kept:
-                heads += part.members
-            elif part.kind == GATE and kept:
-                reach += part.members
-        encoder = without_channels(self.model.encoder, removed)
-        return FusedModel(encoder, tuple(pruned_fusion(net, sorted(heads), sorted(reach)) for net in self.model.fusions))
+        return removed
 
     def tuned(self, pruned: FusedModel) -> FusedModel:
         """The pruned model with encoder and fusions adjusted, in place."""

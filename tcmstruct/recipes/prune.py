@@ -8,6 +8,7 @@ TONGUE_RUN and FUSION_RUN are the working folders of `recipes.tongue_train` and 
 crops       every labelled photo's crop, by the shipped outlines (`crops.npz`)
 search      policies look for plans on folds 0 and 1 of the photos and of the gold records, photos at half size, so that a plan
             takes seconds; all policies share one journal of measurements (`plans.jsonl`)
+keep        `--keep PLAN` writes the pruned encoder of a plan, for `recipes.tongue_train --pruned`
 report      plans that were chosen are asked about folds 2 to 4, which no search has seen, at full size (`reports.jsonl`);
             `outcomes.jsonl` joins both, a line a policy, seed, ratio and width
 
@@ -37,7 +38,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rl_pruner import Greedy, LstmSearch, NoPruning, Plan, Policy, PruningProblem, RandomPlans, SearchConfig, Uniform
-from tcmstruct.compression.channels import block_outputs, folded, refit, refit_fusion
+from tcmstruct.compression.channels import block_outputs, folded, refit, refit_fusion, save_pruned
 from tcmstruct.compression.importance import l1, taylor
 from tcmstruct.compression.prune import FusedModel, FusedPruning
 from tcmstruct.image.fusion_input import ATTRIBUTES, GRID, N_QUALITY, TONGUE_COLUMNS
@@ -55,9 +56,24 @@ N_REPORT, N_REPORT_GRIDS = 400, 60
 READ_OFF_ENCODER = ("裂纹有无", "裂纹轻重", "齿痕有无", "齿痕轻重")
 SEARCH_FOLDS, REPORT_FOLDS = (0, 1), (2, 3, 4)
 SEARCH_SIDE = SIDE_PX // 2
-N_SEARCH, N_GRIDS, N_PAIRS, N_CALIBRATION = 160, 40, 80, 32
-"""Of a search: photos that the readouts are asked about, photos and questions for the fusion; photos, and pairs, that refit a cut model."""
+N_CALIBRATION = 32
+"""Photos, and pairs, that refit a cut model in a search."""
 RIDGE = 0.1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a plan is judged by in a search: more of it costs time, less of it makes the best plan one of chance.
+
+    Attributes:
+        photos: that the readouts are asked about. grids, pairs: photos and questions for the fusion.
+    """
+
+    photos: int = 160
+    grids: int = 40
+    pairs: int = 80
+
+
 RATIOS, HIDDEN = (0.3, 0.4, 0.5, 0.6, 0.7), (64, 128, 192, 256)
 RATIO = 0.5
 """Of the tables of policies and of widths."""
@@ -266,16 +282,17 @@ def _ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray, asked: np.ndarray) 
 # --- the search -------------------------------------------------------------------------------------------------------
 
 
-def search_environment(model: FusedModel, material: Material, identity: str) -> FusedPruning:
+def search_environment(model: FusedModel, material: Material, identity: str, asked: Asked = Asked()) -> FusedPruning:
     """The environment that policies search in."""
     named = np.stack([material.labels[h] != IGNORE for h in READ_OFF_ENCODER]).any(0)
     pool = np.nonzero(np.isin(material.fold, SEARCH_FOLDS) & named)[0]
-    chosen = np.sort(np.random.default_rng(0).permutation(pool)[:N_SEARCH])
-    judge = Judge(material, chosen, {0: SEARCH_FOLDS[0]}, side_px=SEARCH_SIDE, n_grids=N_GRIDS, n_pairs=N_PAIRS, expected=True)
+    chosen = np.sort(np.random.default_rng(0).permutation(pool)[: asked.photos])
+    judge = Judge(material, chosen, {0: SEARCH_FOLDS[0]}, side_px=SEARCH_SIDE, n_grids=asked.grids, n_pairs=asked.pairs,
+                  expected=True)
     calibration = np.random.default_rng(2).permutation(np.nonzero(np.isin(material.fold, SEARCH_FOLDS))[0])[:N_CALIBRATION]
     losses = _encoder_losses(model, material, chosen), _fusion_losses(model, material)
     found = {"taylor": taylor(model, *losses), "l1": l1(model, lambda n: n / 4)}
-    settings = json.dumps([identity, N_SEARCH, N_GRIDS, N_PAIRS, N_CALIBRATION, SEARCH_SIDE, RIDGE])
+    settings = json.dumps([identity, asked.photos, asked.grids, asked.pairs, N_CALIBRATION, SEARCH_SIDE, RIDGE])
     return FusedPruning(model, found, sized(material, calibration, SEARCH_SIDE)[0], judge, fusion_tuner(model, material, [0]),
                         mean_gate=_mean_gate(model, material), identity=settings)
 
@@ -452,6 +469,13 @@ def tuned_at_full_size(env: FusedPruning, material: Material, plan: Plan, n_phot
     return pruned
 
 
+def keep_encoder(run: Path, env: FusedPruning, material: Material, plan: Plan) -> Path:
+    """Writes the pruned, refitted encoder of a plan to `run/encoder-SHA`, for `recipes.tongue_train --pruned`."""
+    pruned = tuned_at_full_size(env, material, plan)
+    folder = run / f"encoder-{hashlib.sha256(plan.key.encode()).hexdigest()[:8]}"
+    return save_pruned(pruned.encoder, env.removed_channels(plan), folder)
+
+
 def _lines(path: Path) -> list[dict[str, Any]]:
     """Whole lines of a JSONL journal; one that an interruption cut short does not count."""
     if not path.exists():
@@ -469,12 +493,14 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def run_tables(run: Path, data: Path, weights: Path, tongue_run: Path, fusion_run: Path, tables: Sequence[str], n_seeds: int,
-               n_plans: int) -> Path:
-    """Material, environment and all searches that are not done yet."""
+               n_plans: int, keep: str | None = None, asked: Asked = Asked()) -> Path:
+    """Material, environment and all searches that are not done yet; `keep` is a plan whose encoder is written instead."""
     run.mkdir(parents=True, exist_ok=True)
     material = load_material(run, data, tongue_run, fusion_run)
     model = load_model(weights, fusion_run, material.texts, material.photos)
-    env = search_environment(model, material, hashlib.sha256((tongue_run / "takes.npz").read_bytes()).hexdigest())
+    env = search_environment(model, material, hashlib.sha256((tongue_run / "takes.npz").read_bytes()).hexdigest(), asked)
+    if keep is not None:
+        return keep_encoder(run, env, material, Plan.from_key(keep))
     compare(run, env, material, cells(tables, n_seeds), n_plans, n_seeds)
     return run / "outcomes.jsonl"
 
@@ -489,11 +515,14 @@ def main() -> None:
     parser.add_argument("--tables", default="policies,ratios,hidden")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--plans", type=int, default=72, help="plans that a search may measure")
+    parser.add_argument("--photos", type=int, default=Asked.photos, help="photos that a plan is judged by in a search")
+    parser.add_argument("--keep", metavar="PLAN", help="write the pruned encoder of this plan (a string of 0 and 1), and stop")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     print(run_tables(arguments.run, arguments.data, arguments.weights, arguments.tongue_run, arguments.fusion_run,
-                     arguments.tables.split(","), arguments.seeds, arguments.plans))
+                     arguments.tables.split(","), arguments.seeds, arguments.plans, arguments.keep,
+                     Asked(arguments.photos, arguments.photos // 4, arguments.photos // 2)))
 
 
 if __name__ == "__main__":

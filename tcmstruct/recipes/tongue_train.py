@@ -1,6 +1,7 @@
 """Trains what `image/tongue_model.py` runs, on the tongue photographs of the data folder, and writes its model folder.
 
     python -m tcmstruct.recipes.tongue_train RUN --data DATA --weights efficientnet-lite0-57934424.pth [--out FOLDER]
+        [--pruned FOLDER]
 
 Each step is skipped where its file stands in RUN, so that a run is taken up where it stopped:
 
@@ -30,6 +31,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
+from tcmstruct.compression.channels import load_pruned
 from tcmstruct.compression.export import halve
 from tcmstruct.image.crop import Crop, crop_tongue
 from tcmstruct.image.tongue_model import NOT_ASSESSED, TongueModel, letterbox, mask_from_scores, network_input
@@ -370,14 +372,13 @@ def head_photos(photos: Sequence[TonguePhoto]) -> list[TonguePhoto]:
     return list(chosen.values())
 
 
-def crop_features(path: Path, data: Path, photos: Sequence[TonguePhoto], segmenter: Segmenter, weights: Path,
+def crop_features(path: Path, data: Path, photos: Sequence[TonguePhoto], segmenter: Segmenter, encoder: ImageEncoder,
                   n_retakes: int = 1) -> np.ndarray:
     """(N, 1 + 3 · n_retakes, features) of photos and of their retakes, each by its own outline, kept in `path`."""
     if path.exists():
         return np.load(path)["features"]
     outlines = _session(SegmenterOnnx(segmenter), _PHOTOS, ["photos"], ["mask", "present"], path.parent / "outlines.onnx")
-    encoder = _session(_PooledOfPixels(ImageEncoder(lite0(weights)).eval()), _EXAMPLE[:2], ["crops", "places"], ["pooled"],
-                       path.parent / "encoder.onnx")
+    pooler = _session(_PooledOfPixels(encoder), _EXAMPLE[:2], ["crops", "places"], ["pooled"], path.parent / "encoder.onnx")
     features = []
     for i, photo in enumerate(photos):
         rng = np.random.default_rng(int.from_bytes(photo.id.encode()[-4:], "big"))
@@ -385,7 +386,7 @@ def crop_features(path: Path, data: Path, photos: Sequence[TonguePhoto], segment
         takes = [pixels, *(take for _ in range(n_retakes) for take in retaken(pixels, rng))]
         crops = [own_crop(take, outlines, photo.id) for take in takes]
         inputs = {"crops": np.stack([network_input(c) for c in crops]), "places": np.stack([places_of(c) for c in crops])}
-        (pooled,) = encoder.run(None, inputs)
+        (pooled,) = pooler.run(None, inputs)
         features.append(np.concatenate([pooled, np.stack([numbers_of(c) for c in crops])], 1))
         if i % 200 == 0:
             print(f"{path.name}: {i} of {len(photos)}", flush=True)
@@ -497,9 +498,9 @@ def threshold_of(confidence: np.ndarray, right: np.ndarray, asked: float = RIGHT
 # --- the folder ------------------------------------------------------------------------------------------------------
 
 
-def write_folder(out: Path, segmenter: Segmenter, heads: Heads, weights: Path, card: Mapping) -> Path:
+def write_folder(out: Path, segmenter: Segmenter, heads: Heads, encoder: ImageEncoder, card: Mapping) -> Path:
     """Writes the model folder, replacing `out` as a whole."""
-    net = TongueNet(ImageEncoder(lite0(weights)), heads)
+    net = TongueNet(encoder, heads)
     with replacing(out, card) as fresh:
         to_onnx(SegmenterOnnx(segmenter), _PHOTOS, ["photos"], ["mask", "present"], fresh / "segment.onnx")
         to_onnx(AttributesOnnx(net), _EXAMPLE, ["crops", "places", "numbers"], ["scores", "grid"],
@@ -584,7 +585,7 @@ def _joint(attribute: Mapping, probabilities: Mapping[str, np.ndarray]) -> np.nd
     return np.concatenate([1 - present, present * probabilities[attribute["severity"]]], 1)
 
 
-def train_tongue(run: Path, data: Path, weights: Path, out: Path, n_photos: int = 12_000) -> Path:
+def train_tongue(run: Path, data: Path, weights: Path, out: Path, n_photos: int = 12_000, pruned: Path | None = None) -> Path:
     """All steps; see the head of this module.
 
     Args:
@@ -592,20 +593,24 @@ def train_tongue(run: Path, data: Path, weights: Path, out: Path, n_photos: int 
         weights: the registry's Lite0 file.
         out: the model folder written.
         n_photos: how many photos, repeats counted, the segmenter learns from.
+        pruned: folder of a pruned encoder (`recipes.prune --keep`) that takes the whole one's place.
     """
     run.mkdir(parents=True, exist_ok=True)
     photos = read_photos(data)
+    encoder = ImageEncoder(lite0(weights)).eval()
+    if pruned is not None:
+        encoder = load_pruned(encoder, pruned)
     pyramid, presence, frames = segmenter(run, data, photos, weights, n_photos)
     outliner = Segmenter(Trunk(lite0(weights)), pyramid, presence)
     chosen = head_photos(photos)
-    takes = crop_features(run / "takes.npz", data, chosen, outliner, weights)
-    unlabelled = crop_features(run / "takes-other-camera.npz", data, of_other_camera(photos), outliner, weights, N_RETAKES_OTHER)
+    takes = crop_features(run / "takes.npz", data, chosen, outliner, encoder)
+    unlabelled = crop_features(run / "takes-other-camera.npz", data, of_other_camera(photos), outliner, encoder, N_RETAKES_OTHER)
     held, heads = _cross_validated(run, chosen, takes, unlabelled)
     card, held_out = card_of(chosen, held, frames)
     card["familiar"] = familiar_colours(takes, unlabelled)
     held_out["presence"] = frames
     (run / "held-out.json").write_text(json.dumps(held_out, ensure_ascii=False))
-    write_folder(out, outliner, heads, weights, card)
+    write_folder(out, outliner, heads, encoder, card)
     TongueModel(out)
     for name, attribute in card["attributes"].items():
         print(name, attribute["held_out"])
@@ -619,7 +624,9 @@ if __name__ == "__main__":
     parser.add_argument("--weights", type=Path, required=True, help="efficientnet-lite0-57934424.pth")
     parser.add_argument("--out", type=Path, default=None, help="model folder to write (default RUN/model)")
     parser.add_argument("--photos", type=int, default=12_000, help="photos, repeats counted, that the segmenter learns from")
+    parser.add_argument("--pruned", type=Path, default=None, help="pruned encoder, kept by tcmstruct.recipes.prune")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    print(train_tongue(arguments.run, arguments.data, arguments.weights, arguments.out or arguments.run / "model", arguments.photos))
+    print(train_tongue(arguments.run, arguments.data, arguments.weights, arguments.out or arguments.run / "model", arguments.photos,
+                       arguments.pruned))

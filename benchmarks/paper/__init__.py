@@ -1,0 +1,1 @@
+"""The paper's tables on our data; `python -m benchmarks.paper --help`."""
