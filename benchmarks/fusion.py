@@ -175,13 +175,18 @@ def text(data: Path) -> None:
 
 
 def _net(run: Path, name: str, hidden: int, gated: bool = True) -> Any:
-    """A trained fusion of RUN, in torch."""
+    """A trained fusion of RUN, in torch; where a plan cut it, what is left."""
     from safetensors.torch import load_file
 
     from tcmstruct.model.fusion import FusionConfig, FusionNet
 
-    state = load_file(run / name / "net.safetensors")
-    net = FusionNet(FusionConfig(hidden, len(state["token_mean"]), len(state["quality_mean"]), ATTRIBUTES, TONGUE_COLUMNS, gated=gated))
+    folder, shape = run / name, {}
+    if (folder / "cut").is_dir():
+        folder /= "cut"
+        shape = json.loads((folder / "shape.json").read_text())
+    state = load_file(folder / "net.safetensors")
+    net = FusionNet(FusionConfig(hidden, len(state["token_mean"]), len(state["quality_mean"]), ATTRIBUTES, TONGUE_COLUMNS, gated=gated,
+                                 **shape))
     net.load_state_dict(state)
     return net.eval()
 

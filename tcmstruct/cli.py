@@ -54,7 +54,8 @@ def structure(
 
 @app.command()
 def convert(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT…", help="CSV、TSV、XLSX、JSONL 文件。")],
+    inputs: Annotated[list[str], typer.Argument(
+        metavar="INPUT…", help="病历文件（格式见 docs/formats.md）或数据库 URL。Files of records, or a database's URL.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="结果文件夹。Folder of the result.")],
     map: Mapping = None,
     formats: Annotated[str, typer.Option("--format", metavar="LIST", help="jsonl,xlsx,csv")] = "jsonl,xlsx,csv",
@@ -110,7 +111,7 @@ def evaluate(
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV、TSV、XLSX 或 JSONL。")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="病历文件或数据库 URL。A file of records, or a database's URL.")],
     map: Mapping = None,
     encoding: Encoding = None,
     json_out: Annotated[bool, typer.Option("--json", help="输出 JSON。Print JSON.")] = False,

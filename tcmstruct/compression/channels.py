@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -89,12 +89,30 @@ def without_channels(encoder: ImageEncoder, removed: Mapping[str, Sequence[int]]
     return out.eval()
 
 
-def save_pruned(encoder: ImageEncoder, removed: Mapping[str, Sequence[int]], folder: Path) -> Path:
-    """Keeps a pruned encoder: which channels went, and the weights of the rest."""
+@dataclass(frozen=True)
+class Cut:
+    """What a plan says.
+
+    Attributes:
+        removed: block → channels that go. heads, reach: of the fusion, kept (see `pruned_fusion`).
+    """
+
+    removed: Mapping[str, Sequence[int]]
+    heads: Sequence[int]
+    reach: Sequence[int]
+
+
+def save_pruned(encoder: ImageEncoder, cut: Cut, folder: Path) -> Path:
+    """Keeps a pruned encoder: what went, and the weights of the rest; and what is to be kept of the fusion."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in encoder.state_dict().items()}, folder / "encoder.safetensors")
-    (folder / "removed.json").write_text(json.dumps({name: sorted(channels) for name, channels in removed.items()}) + "\n")
+    (folder / "cut.json").write_text(json.dumps(asdict(cut)) + "\n")
     return folder
+
+
+def load_cut(folder: Path) -> Cut:
+    """What `save_pruned` kept beside the weights."""
+    return Cut(**json.loads((folder / "cut.json").read_text()))
 
 
 def load_pruned(whole: ImageEncoder, folder: Path) -> ImageEncoder:
@@ -103,7 +121,7 @@ def load_pruned(whole: ImageEncoder, folder: Path) -> ImageEncoder:
     Args:
         whole: of the same build, with any weights.
     """
-    out = without_channels(folded(whole), json.loads((folder / "removed.json").read_text()))
+    out = without_channels(folded(whole), load_cut(folder).removed)
     out.load_state_dict(load_file(folder / "encoder.safetensors"))
     return out.eval()
 
@@ -151,12 +169,12 @@ def _least_squares(conv: nn.Conv2d, inputs: Tensor, wanted: Tensor, draw: torch.
     if len(x) > _MOST_ROWS:
         rows = torch.randperm(len(x), generator=draw)[:_MOST_ROWS]
         x, y = x[rows], y[rows]
-    weight, bias = _fitted(x, y, conv.weight.flatten(1), conv.bias)
+    weight, bias = fitted(x, y, conv.weight.flatten(1), conv.bias)
     conv.weight.copy_(weight[:, :, None, None])
     conv.bias.copy_(bias)
 
 
-def _fitted(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+def fitted(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """x (N, in), y (N, out) → weight (out, in) and bias (out,) of least squares with a ridge toward those given."""
     x, y = F.pad(x, (0, 1), value=1.0).double(), y.double()
     start = torch.cat([weight, bias[:, None]], 1).T.double()
@@ -207,4 +225,4 @@ def refit_fusion(pruned: FusionNet, whole: FusionNet, hidden: Tensor, mask: Tens
     if pruned.config.reach is not None:
         answers = answers[:, list(pruned.config.reach)]
     output = pruned.fusion.output
-    output.weight.data, output.bias.data = _fitted(inputs, answers, output.weight.detach(), output.bias.detach())
+    output.weight.data, output.bias.data = fitted(inputs, answers, output.weight.detach(), output.bias.detach())

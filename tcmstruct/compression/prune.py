@@ -24,6 +24,7 @@ from torch import Tensor
 from rl_pruner import Measurement, Plan, PruningEnv, Unit
 from tcmstruct.compression.allocations import Allocations, allocations
 from tcmstruct.compression.channels import (
+    Cut,
     block_outputs,
     channel_groups,
     prunable_blocks,
@@ -196,18 +197,22 @@ class FusedPruning(PruningEnv):
 
     def apply(self, plan: Plan) -> FusedModel:
         """The model without what the plan removes, not yet refitted."""
-        heads, reach = ([m for part, kept in zip(self.parts, plan.keep, strict=True) if kept and part.kind == kind for m in part.members]
-                        for kind in (HEAD, GATE))
-        encoder = without_channels(self.model.encoder, self.removed_channels(plan))
-        return FusedModel(encoder, tuple(pruned_fusion(net, sorted(heads), sorted(reach)) for net in self.model.fusions))
+        cut = self.cut(plan)
+        return FusedModel(without_channels(self.model.encoder, cut.removed),
+                          tuple(pruned_fusion(net, cut.heads, cut.reach) for net in self.model.fusions))
 
-    def removed_channels(self, plan: Plan) -> dict[str, list[int]]:
-        """Block → channels of it that the plan removes."""
+    def cut(self, plan: Plan) -> Cut:
+        """What a plan removes and keeps, by layer."""
         removed: dict[str, list[int]] = {}
+        heads: list[int] = []
+        reach: list[int] = []
         for part, kept in zip(self.parts, plan.keep, strict=True):
-            if part.kind == CHANNEL and not kept:
-                removed.setdefault(part.block, []).extend(part.members)
-        return removed
+            if part.kind == CHANNEL:
+                if not kept:
+                    removed.setdefault(part.block, []).extend(part.members)
+            elif kept:
+                (heads if part.kind == HEAD else reach).extend(part.members)
+        return Cut(removed, sorted(heads), sorted(reach))
 
     def tuned(self, pruned: FusedModel) -> FusedModel:
         """The pruned model with encoder and fusions adjusted, in place."""

@@ -7,7 +7,7 @@ import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -18,6 +18,7 @@ ROLES: tuple[str, ...] = ("id", "text", "dept", "image", "extra", "ignore")
 
 _DROPPED = re.compile(r"[\s\"'“”‘’()\[\]<>{}【】《》「」『』_\-—·•/\\.:：*]+")
 _LONGEST_LABEL = 24
+_LONGEST_PLACEHOLDER = 40
 _SENTENCE_MARKS = frozenset("。；！？，、,;!?")
 
 
@@ -32,6 +33,7 @@ class ColumnMap:
         extra: columns that go to Record.extra. The image column is among them: what a version of this
             program does not read must not vanish.
         ignored: columns that are left out.
+        titles: what stands before each column's text; the names, with those of data elements in Chinese.
     """
 
     names: tuple[str, ...]
@@ -41,6 +43,7 @@ class ColumnMap:
     image: int | None = None
     extra: tuple[int, ...] = ()
     ignored: tuple[int, ...] = ()
+    titles: tuple[str, ...] = ()
 
     def role(self, index: int) -> str:
         """The role of a column, for people."""
@@ -62,12 +65,57 @@ def _table() -> Mapping[str, Any]:
 
 @cache
 def aliases() -> Mapping[str, tuple[str, int]]:
-    """Normalised name → (field of Record, rank within the field)."""
+    """Normalised name → (field of Record, rank within the field); "extra" for names known to be no record text."""
     out: dict[str, tuple[str, int]] = {}
     for role, names in _table()["fields"].items():
         for rank, name in enumerate(names):
             out.setdefault(normal_name(name), (role, rank))
+    for rank, name in enumerate(_table()["conclusions"]["names"]):
+        out.setdefault(normal_name(name), ("extra", rank))
+    for code, name in _table()["codes"].items():
+        known = out.get(normal_name(name))
+        if known:
+            out.setdefault(normal_name(code), known)
     return out
+
+
+@lru_cache(maxsize=4096)
+def known_role(name: str) -> str | None:
+    """The role that the alias table gives a name, None where it does not know it."""
+    return (aliases().get(normal_name(name)) or (None,))[0]
+
+
+@cache
+def _codes() -> Mapping[str, str]:
+    table = _table()
+    return {**table["loinc"], **table["codes"]}
+
+
+@cache
+def _conclusions() -> frozenset[str]:
+    return frozenset(map(normal_name, _table()["conclusions"]["names"]))
+
+
+@lru_cache(maxsize=4096)
+def is_conclusion(name: str) -> bool:
+    """诊断, 鉴别诊断, 治法: what may take several lines of a document and is no record text."""
+    return normal_name(name) in _conclusions()
+
+
+@lru_cache(maxsize=4096)
+def plain_name(name: str) -> str:
+    """The Chinese name of a data element (DE04.01.119.00, HDSD00.03.057) or LOINC section (10154-3), else the name."""
+    return _codes().get(name, name)
+
+
+@cache
+def _placeholders() -> frozenset[str]:
+    return frozenset(_table()["placeholders"]["values"])
+
+
+def is_placeholder(text: str) -> bool:
+    """What templates of documents write where there is nothing: NA, 无, xx, /, —."""
+    return len(text) <= _LONGEST_PLACEHOLDER and text.strip().strip("。.").lower() in _placeholders()
 
 
 @cache
@@ -106,11 +154,12 @@ def unique_names(header: Sequence[str]) -> tuple[str, ...]:
 
 
 def map_columns(header: Sequence[str], overrides: Mapping[str, str] | None = None,
-                ignored: frozenset[str] = frozenset()) -> ColumnMap:
+                ignored: frozenset[str] = frozenset(), titles: frozenset[str] = frozenset()) -> ColumnMap:
     """Gives each column its role by the alias table; `overrides` (see `parse_overrides`) go first.
 
     An override `列=id` (dept, image) takes the role away from the column that the table would have chosen; an
-    override to text adds to the text columns.
+    override to text adds to the text columns. `titles` are names of sections, which are text where the table does not
+    know them.
     """
     names = unique_names(header)
     wanted = dict(overrides or {})
@@ -126,7 +175,7 @@ def map_columns(header: Sequence[str], overrides: Mapping[str, str] | None = Non
         if name in ignored:
             roles[index] = "ignore"
             continue
-        role, rank = aliases().get(normal_name(name), ("extra", 0))
+        role, rank = aliases().get(normal_name(name)) or ("text" if header[index] in titles else "extra", 0)
         roles[index] = role
         if role in ranked:
             ranked[role].append((rank, index))
@@ -137,6 +186,7 @@ def map_columns(header: Sequence[str], overrides: Mapping[str, str] | None = Non
         extra=tuple(i for i, role in roles.items()
                     if role in ("extra", "image") or (role in ranked and single[role] != i)),
         ignored=tuple(i for i, role in roles.items() if role == "ignore"),
+        titles=tuple(map(plain_name, names)),
         **single,
     )
 
@@ -152,11 +202,11 @@ def safe_label(name: str, number: int) -> str:
 
 
 def safe_labels(header: Sequence[str]) -> list[str]:
-    """`safe_label` of a whole header; where no name is known to the table and one cell is no label, the row is taken
-    for a record and every cell is shown by place and length only."""
+    """`safe_label` of a whole header; where no name is known to the table and one cell is no label, or there is but one cell, the
+    row is taken for a record and every cell is shown by place and length only."""
     labels = [safe_label(name, number) for number, name in enumerate(header, 1)]
     known = any(normal_name(name) in aliases() for name in header)
-    if known or labels == [name.strip() for name in header]:
+    if known or (len(header) > 1 and labels == [name.strip() for name in header]):
         return labels
     return [f"#{number} ({len(name)} characters)" for number, name in enumerate(header, 1)]
 

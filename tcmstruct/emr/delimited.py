@@ -1,4 +1,4 @@
-"""CSV and TSV as rows, one at a time, with the rest of the file saved from a bad row."""
+"""CSV and TSV as rows, one at a time, with the rest of the file saved from a bad row (RFC 4180)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from tcmstruct.emr.columns import map_columns
-from tcmstruct.emr.encoding import MARK_BAD_BYTES
-from tcmstruct.emr.rows import MAX_ROW_CHARS
+from tcmstruct.emr.encoding import MARK_BAD_BYTES, sniff_encoding
+from tcmstruct.emr.rows import MAX_ROW_CHARS, Fault
+from tcmstruct.emr.source import TITLE_ROWS, FileFacts, Given, Table
 
 DELIMITERS: tuple[str, ...] = (",", "\t", ";", "|")
 """Delimiters that are tried, the commonest first."""
@@ -19,14 +19,6 @@ DELIMITERS: tuple[str, ...] = (",", "\t", ";", "|")
 _SNIFF_ROWS = 20
 
 csv.field_size_limit(MAX_ROW_CHARS)  # the module's own limit, 131,072 characters, is below a long record
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A row that could not be cut into cells; `code` is one of `rows.REJECT_CODES`."""
-
-    code: str
-    detail: str = ""
 
 
 class _RowTooLong(Exception):
@@ -98,7 +90,10 @@ def open_text(raw: io.BufferedIOBase, encoding: str) -> io.TextIOWrapper:
 
 
 def sniff_delimiter(path: Path, encoding: str) -> str:
-    """The delimiter whose header has the most known columns and whose first rows agree best on the number of cells."""
+    """The delimiter whose header has the most known columns and whose first rows agree best on the number of cells.
+
+    The header is sought among the first rows, since titles may stand above it.
+    """
     def score(delimiter: str) -> tuple[int, int, float]:
         with open_text(path.open("rb"), encoding) as file:
             rows = []
@@ -107,11 +102,27 @@ def sniff_delimiter(path: Path, encoding: str) -> str:
                     rows.append(row)
                 if len(rows) == _SNIFF_ROWS:
                     break
-        header = next((row for row in rows if isinstance(row, list)), [])
-        columns = map_columns(header)
-        known = len(columns.text) + sum(i is not None for i in (columns.id, columns.dept, columns.image))
+        headers = [row for row in rows[: TITLE_ROWS + 1] if isinstance(row, list)]
+        best = max(map(_known, headers), default=(0, 0))
+        width = len(next((row for row in headers if _known(row) == best), []))
         widths = Counter(len(row) if isinstance(row, list) else 0 for row in rows)
-        agree = widths[len(header)] / len(rows) if rows else 0.0
-        return bool(columns.text), known, agree * (len(header) > 1)
+        agree = widths[width] / len(rows) if rows else 0.0
+        return *best, agree * (width > 1)
 
     return max(DELIMITERS, key=score)
+
+
+def _known(row: list[str]) -> tuple[int, int]:
+    """Whether a row names a text column, and how many columns it names that are known."""
+    columns = map_columns(row)
+    return int(bool(columns.text)), len(columns.text) + sum(i is not None for i in (columns.id, columns.dept, columns.image))
+
+
+def open_tables(given: Given, facts: FileFacts) -> Iterator[Table]:
+    """The one table of a delimited file; see `source.TableReader`."""
+    if facts.encoding is None or facts.delimiter is None:
+        chosen = sniff_encoding(given.path, given.encoding, given.label)
+        facts.encoding, facts.encoding_reason = chosen.name, chosen.reason
+        facts.delimiter = sniff_delimiter(given.path, chosen.name)
+    with open_text(given.open(), facts.encoding) as file:
+        yield Table(enumerate(cut_rows(file, facts.delimiter), 1), padded=False)

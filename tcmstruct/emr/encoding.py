@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ _BLOCKS = 16
 _UTF8_LEAD = 0.6
 """What UTF-8 has ahead of GB18030 in mean plausibility: valid UTF-8 of more than a few characters is no accident."""
 _LEAST_PLAUSIBLE = 0.0
+_NOT_TEXT = -4.0
+_SCORED_BYTES = 256 * 1024
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
@@ -57,7 +60,7 @@ class Encoding:
 
     Attributes:
         name: a Python codec name; "utf-8-sig" where a mark has to be skipped.
-        reason: "given", "byte order mark", "ascii only", "plausible".
+        reason: "given", "byte order mark", "ascii only", "declared", "plausible".
     """
 
     name: str
@@ -104,8 +107,34 @@ def plausibility(text: str) -> float | None:
     return sum(_weight(char) * n for char, n in counts.items()) / total if total else None
 
 
-def decide(sample: bytes, where: str = "") -> Encoding:
+_DECLARED_LEAD = 0.3
+"""What the encoding that a file states about itself has ahead: it is a hint, often left over from a template."""
+_GB = frozenset(("gb2312", "gbk", "gb18030", "cp936", "hz"))
+_LADDER = ("utf-8", "gb18030")
+
+
+def known_codec(name: str | None) -> str | None:
+    """The codec that a file names ("GB 18030-2000", "UNICODE UTF-8", "8859/1"), or None where it is none of text."""
+    if not name:
+        return None
+    plain = name.strip().lower().removeprefix("unicode").strip().replace("8859/", "iso8859-")
+    plain = re.sub(r"^gb[ _-]*(2312|k|18030).*", r"gb\1", plain)
+    try:
+        "".encode(plain)
+        codec = codecs.lookup(plain).name
+    except (LookupError, ValueError, UnicodeError):
+        return None
+    return "gb18030" if codec in _GB else codec
+
+
+def decide(sample: bytes, where: str = "", declared: str | None = None) -> Encoding:
     """The encoding of a sample that starts at the beginning of its file.
+
+    Args:
+        sample: bytes.
+        where: for messages.
+        declared: what the file says about itself (an XML declaration, MSH-18 of HL7); believed where it reads at least
+            about as plausibly as UTF-8 and GB18030 do.
 
     Raises:
         InputRefused: neither reading looks like text (code `encoding_unknown`).
@@ -115,15 +144,43 @@ def decide(sample: bytes, where: str = "") -> Encoding:
             return Encoding(name, "byte order mark")
     if sample.isascii():
         return Encoding("utf-8", "ascii only")
-    scores = {name: plausibility(sample.decode(name, MARK_BAD_BYTES)) or 0.0 for name in ("utf-8", "gb18030")}
-    best = "utf-8" if scores["utf-8"] + _UTF8_LEAD >= scores["gb18030"] else "gb18030"
+    hint = known_codec(declared)
+    names = _LADDER if hint in (None, *_LADDER) else (*_LADDER, hint)
+    part = _spread(sample)
+    scores = {name: _score(part, name) for name in names}
+    leads = {"utf-8": _UTF8_LEAD, **({hint: max(_UTF8_LEAD * (hint == "utf-8"), _DECLARED_LEAD)} if hint else {})}
+    best = max(names, key=lambda name: scores[name] + leads.get(name, 0.0))
     if scores[best] <= _LEAST_PLAUSIBLE:
         found = "; ".join(f"{name} fails at byte {offset}" for name in scores
                           if (offset := _first_bad_byte(sample, name)) is not None)
         raise InputRefused("the file is text neither in UTF-8 nor in GB18030" + (f" ({found})" if found else ""),
                            where=where, code="encoding_unknown",
                            hint="name its encoding with --encoding, or save it as UTF-8")
-    return Encoding(best, "plausible")
+    return Encoding(best, "declared" if best == hint else "plausible")
+
+
+def _spread(sample: bytes) -> bytes:
+    """Pieces of a large sample, cut at line ends, that stand for it; the sample itself where they are all ASCII."""
+    if len(sample) <= _SCORED_BYTES:
+        return sample
+    size = _SCORED_BYTES // _BLOCKS
+    pieces = []
+    for k in range(_BLOCKS):
+        at = k * (len(sample) - size) // (_BLOCKS - 1)
+        piece = sample[at : at + size]
+        start = 0 if k == 0 else piece.find(b"\n") + 1
+        pieces.append(piece[start : piece.rfind(b"\n") + 1 or len(piece)])
+    part = b"".join(pieces)
+    return sample if part.isascii() else part
+
+
+def _score(sample: bytes, name: str) -> float:
+    for errors in ("surrogateescape", MARK_BAD_BYTES):  # the first is written in C, and knows bytes from 0x80 only
+        try:
+            return plausibility(sample.decode(name, errors)) or 0.0
+        except (UnicodeError, LookupError):
+            continue
+    return _NOT_TEXT
 
 
 def _first_bad_byte(sample: bytes, name: str) -> int | None:
@@ -166,12 +223,12 @@ def take_sample(file: BinaryIO) -> bytes:
     return b"".join(blocks)
 
 
-def sniff_encoding(path: Path, forced: str | None = None, where: str = "") -> Encoding:
+def sniff_encoding(path: Path, forced: str | None = None, where: str = "", declared: str | None = None) -> Encoding:
     """The encoding of a file: the one that the user named, else what `decide` says of its sample."""
     if forced is not None:
         return given(forced)
     with path.open("rb") as file:
-        return decide(take_sample(file), where or path.name)
+        return decide(take_sample(file), where or path.name, declared)
 
 
 def decode_bytes(data: bytes, forced: str | None = None, where: str = "") -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import BufferedReader
 from typing import Any, BinaryIO
 
-from tcmstruct.emr.delimited import Fault
-from tcmstruct.emr.rows import MAX_ROW_CHARS
+from tcmstruct.emr.encoding import given as given_encoding
+from tcmstruct.emr.rows import MAX_ROW_CHARS, Fault, Found
+from tcmstruct.emr.source import FileFacts, Given
 
 
 class _DuplicateKey(ValueError):
@@ -64,3 +66,26 @@ def cut_lines(file: BinaryIO, encoding: str = "utf-8") -> Iterator[dict[str, Any
             yield None
         else:
             yield parse_line(line, encoding)
+
+
+def read_records(given: Given, facts: FileFacts) -> Iterator[Found | Fault | None]:
+    """One record a line; the columns are its keys, and may differ from line to line. See `source.RecordReader`."""
+    facts.encoding, facts.encoding_reason = "utf-8", "JSON Lines are UTF-8"
+    if given.encoding:
+        facts.encoding, facts.encoding_reason = given_encoding(given.encoding).name, "given"
+    with given.open() as file:
+        skip_mark(file)
+        for number, value in enumerate(cut_lines(file, facts.encoding), 1):
+            match value:
+                case None:
+                    yield None
+                case Fault():
+                    yield Fault(value.code, value.detail, str(number))
+                case _:
+                    yield Found(str(number), value, document=False)
+
+
+def skip_mark(file: BufferedReader) -> None:
+    """Passes over a byte order mark at the beginning of UTF-8."""
+    if file.peek(3)[:3] == b"\xef\xbb\xbf":
+        file.read(3)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from typing import Any
 
-from tcmstruct.emr.columns import ColumnMap
+from tcmstruct.emr.columns import ColumnMap, plain_name
 from tcmstruct.record import Record
 
 SECTION_SEPARATOR = "\n"
@@ -38,6 +38,14 @@ REJECT_CODES: dict[str, str] = {
     "json_duplicate_key": "the object names one key twice",
     "json_not_a_number": "the object holds NaN or Infinity, which JSON does not have",
     "json_too_deep": "lists or objects are nested too deep",
+    "xml_invalid": "the XML is not well-formed",
+    "xml_too_deep": "elements are nested too deep",
+    "hl7_invalid": "the message is not HL7 v2: it does not begin with an MSH segment",
+    "fhir_invalid": "the object is no FHIR Bundle or Composition",
+    "document_invalid": "the document is damaged",
+    "cut_short": "the file breaks off inside this record",
+    "rest_unreadable": "the rest of the file cannot be read",
+    "member_refused": "a file inside the archive cannot be used",
     "id_not_a_string": "the id is a list, an object or a truth value",
     "duplicate_id": "an earlier row of the batch has the same id",
 }
@@ -52,6 +60,55 @@ WARNING_CODES: dict[str, str] = {
 _ROUNDED_NUMBER = re.compile(r"\s*\d(\.\d+)?[eE]\+?\d+\s*")
 _EXACT_FLOAT_LIMIT = 10.0**15
 """Spreadsheets keep 15 significant digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row or record that could not be read.
+
+    Attributes:
+        code: one of `REJECT_CODES`.
+        detail: numbers and names of the format, never record text.
+        place: of a record within its file ("12", "section 2"); rows of a table have their number.
+    """
+
+    code: str
+    detail: str = ""
+    place: str = ""
+
+
+@dataclass(slots=True)
+class Found:
+    """A record as its file holds it, before columns are mapped.
+
+    Attributes:
+        place: within its file, "" for a file that is one record; `where` becomes `file:place`.
+        facts: name → cell: ids, sex, age, dates, diagnoses, or the keys of a JSON object. Roles come from the alias
+            table; an unknown name goes to `Record.extra`.
+        sections: (title, text) in file order. An unknown title is text too; "" is a text without a title.
+        document: a document keeps its section's title even where it has one section only, and takes its own place for
+            an id that it does not state; a table's single text column is taken as it is.
+        warnings: codes of `WARNING_CODES`.
+    """
+
+    place: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    sections: Sequence[tuple[str, str]] = ()
+    document: bool = True
+    warnings: tuple[str, ...] = ()
+
+    def names(self) -> tuple[str, ...]:
+        """The names of the cells and sections, in the order in which columns are numbered."""
+        return (*self.facts, *(title for title, _ in self.sections))
+
+    def titles(self) -> list[str]:
+        """What stands before each text."""
+        return [*map(plain_name, self.facts), *(plain_name(title) for title, _ in self.sections)]
+
+    def size(self) -> int:
+        """Characters of its texts, about."""
+        return (sum(len(cell) for cell in self.facts.values() if isinstance(cell, str))
+                + sum(len(text) for _, text in self.sections))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +184,43 @@ def cell_text(value: Any) -> str:
 
 def spoiled(cells: Sequence[Any]) -> tuple[str, int] | None:
     """The first fault of the characters of a row: its code and the number of its column (from 1), or None."""
+    try:
+        whole = "".join(cells)  # most rows are text and sound: one look at all of it
+        if "\0" not in whole:
+            if not whole.isascii():
+                whole.encode()  # the quickest way to look for surrogates
+            return None
+    except (TypeError, UnicodeEncodeError):
+        pass
     for number, cell in enumerate(cells, 1):
-        if not isinstance(cell, str) or (cell.isascii() and "\0" not in cell):
+        if not isinstance(cell, str):
             continue
         if "\0" in cell:
             return "nul_character", number
         try:
-            cell.encode()  # the quickest way to look for surrogates
+            cell.encode()
         except UnicodeEncodeError as error:
             marked = 0xDC80 <= ord(cell[error.start]) <= 0xDCFF
             return ("undecodable" if marked else "lone_surrogate"), number
     return None
 
 
-def assemble(cells: Sequence[Any], columns: ColumnMap, where: str, fallback_id: str) -> ReadRecord | Reject:
+def is_blank(cell: Any) -> bool:
+    """A cell without anything in it."""
+    return cell is None or (isinstance(cell, str) and (not cell or cell.isspace()))
+
+
+def assemble_found(found: Found, columns: ColumnMap, where: str) -> ReadRecord | Reject:
+    """Builds the Record of what a reader found; `columns` maps `found.names()`."""
+    cells = (*found.facts.values(), *(text for _, text in found.sections))
+    item = assemble(cells, columns, where, where, found.titles() if found.document else None)
+    if found.warnings and isinstance(item, ReadRecord):
+        return replace(item, warnings=(*item.warnings, *found.warnings))
+    return item
+
+
+def assemble(cells: Sequence[Any], columns: ColumnMap, where: str, fallback_id: str,
+             titles: Sequence[str] | None = None) -> ReadRecord | Reject:
     """Builds the Record of one row.
 
     Args:
@@ -148,11 +228,14 @@ def assemble(cells: Sequence[Any], columns: ColumnMap, where: str, fallback_id: 
         columns: role of each column.
         where: file:row, for messages.
         fallback_id: the id where the row has none.
+        titles: titles of the text columns, kept even where there is only one; None: the column names, left out where
+            the table has one text column.
     """
     fault = spoiled(cells)
     if fault:
         code, number = fault
         return reject(code, where, detail=f"column {number}")
+    titled = titles is not None
 
     warnings: tuple[str, ...] = ()
     id: str | None = None
@@ -165,6 +248,7 @@ def assemble(cells: Sequence[Any], columns: ColumnMap, where: str, fallback_id: 
             warnings = ("id_missing",)
     id = id or fallback_id
 
+    titles = titles or columns.titles or columns.names
     parts: list[tuple[str, str]] = []
     for index in columns.text:
         cell = cells[index]
@@ -173,27 +257,31 @@ def assemble(cells: Sequence[Any], columns: ColumnMap, where: str, fallback_id: 
         if not isinstance(cell, str):
             return reject("text_not_a_string", where, detail=f"column {index + 1} holds {_kind(cell)}", id=id)
         if cell and not cell.isspace():
-            parts.append((columns.names[index], cell))
+            parts.append((titles[index], cell))
     if not parts:
         return reject("text_missing", where, id=id)
-    text = join_sections(parts) if len(columns.text) > 1 else parts[0][1]
-    if sum(len(cell.strip()) for _, cell in parts) < 2:
+    text = join_sections(parts) if titled or len(columns.text) > 1 else parts[0][1]
+    if len(parts[0][1].strip()) < 2 and sum(len(cell.strip()) for _, cell in parts) < 2:
         return reject("text_too_short", where, id=id)
 
     dept = cells[columns.dept] if columns.dept is not None else None
     image = cells[columns.image] if columns.image is not None else None
-    extra = {columns.names[i]: cell_text(cells[i]) for i in columns.extra if cells[i] not in (None, "")}
+    extra = {}
+    for index in columns.extra:
+        cell = cells[index]
+        if cell is not None and cell != "":
+            extra[columns.names[index]] = cell if type(cell) is str else cell_text(cell)
     return ReadRecord(id, text, _optional(dept), _optional(image), extra, where, warnings)
 
 
 def join_sections(parts: Sequence[tuple[str, str]]) -> str:
     """Sections as one text, "主诉：头痛3天。\\n现病史：…", in the order given; each section's own text is unchanged.
 
-    A section whose cell already begins with its name and a colon does not get it twice.
+    A section whose cell already begins with its name and a colon does not get it twice, one without a name gets none.
     """
     return SECTION_SEPARATOR.join(
-        cell if cell.lstrip().startswith((f"{name}：", f"{name}:")) else f"{name}：{cell}" for name, cell in parts
-    )
+        cell if not name or (name in cell and cell.lstrip().startswith((f"{name}：", f"{name}:"))) else f"{name}：{cell}"
+        for name, cell in parts)
 
 
 def _optional(cell: Any) -> str | None:

@@ -49,10 +49,10 @@ class SelfAttention(nn.Module):
         return self._mix(query, key, value, bias), scores
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        batch, length, hidden = x.shape
+        batch, length, _ = x.shape
 
-        def heads(y: Tensor) -> Tensor:
-            return y.view(batch, length, self.n_heads, hidden // self.n_heads).transpose(1, 2)
+        def heads(y: Tensor) -> Tensor:  # pruning may have left fewer heads than H holds
+            return y.view(batch, length, self.n_heads, -1).transpose(1, 2)
 
         return heads(self.query(x)), heads(self.key(x)), heads(self.value(x))
 

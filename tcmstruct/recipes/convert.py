@@ -15,6 +15,7 @@ from tcmstruct.batch.progress import Progress, progress_for
 from tcmstruct.batch.resources import available_cores, default_workers
 from tcmstruct.batch.run import RUN_NOTES, RunSummary, run_batch
 from tcmstruct.emr.columns import parse_overrides
+from tcmstruct.emr.database import is_url
 from tcmstruct.emr.reader import FILE_NOTES, open_sources
 from tcmstruct.emr.rows import Reject
 from tcmstruct.errors import UsageError
@@ -56,7 +57,7 @@ class StructurerFactory:
 
 
 def convert(
-    inputs: Sequence[Path],
+    inputs: Sequence[Path | str],
     out: Path,
     *,
     mapping: Sequence[str] = (),
@@ -76,7 +77,7 @@ def convert(
     """Structures the records of one or several files.
 
     Args:
-        inputs: CSV, TSV, XLSX or JSON Lines files, in the order of the result.
+        inputs: files of any format of `emr.sniff.FORMATS`, or SQLAlchemy URLs, in the order of the result.
         out: folder of the result.
         mapping: "列=字段" pairs that overrule the alias table; a column may be named by its number, "#2".
         encoding: codec of the text files, overruling what is found.
@@ -101,7 +102,9 @@ def convert(
     """
     if not inputs:
         raise UsageError("no input was named", where="convert", hint="tcmstruct convert FILE… -o OUT")
-    twice = [path for n, path in enumerate(inputs) if path.resolve() in {p.resolve() for p in inputs[:n]}]
+    inputs = [given if isinstance(given, str) and is_url(given) else Path(given) for given in inputs]
+    files = [given for given in inputs if isinstance(given, Path)]
+    twice = [path for n, path in enumerate(files) if path.resolve() in {p.resolve() for p in files[:n]}]
     if twice:
         raise UsageError("is named twice", where=twice[0].name, code="input_twice")
     if image_root is not None:
@@ -134,7 +137,7 @@ def convert(
 
     shown_before = {(s.facts.label, note) for s in sources for note in s.facts.notes}
     summary = run_batch(
-        _chained(sources), None, out, factory=factory, workers=workers, formats=formats, fresh=fresh, inputs=inputs,
+        _chained(sources), None, out, factory=factory, workers=workers, formats=formats, fresh=fresh, inputs=files,
         facts=lambda: [source.facts.to_dict() for source in sources],
         settings={"map": list(mapping), "encoding": encoding, "schema": [Path(s).name for s in schema],
                   "codes": None if codes is None else {"file": codes.name, "sha256": sha256(codes.read_bytes()).hexdigest()},

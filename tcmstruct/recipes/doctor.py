@@ -21,7 +21,7 @@ State = Literal["ok", "note", "broken"]
 
 NEEDED: tuple[tuple[str, str], ...] = (
     ("numpy", "numpy"), ("onnxruntime", "onnxruntime"), ("pydantic", "pydantic"), ("typer", "typer"), ("rich", "rich"),
-    ("openpyxl", "openpyxl"), ("XlsxWriter", "xlsxwriter"), ("orjson", "orjson"),
+    ("lxml", "lxml"), ("xlrd", "xlrd"), ("XlsxWriter", "xlsxwriter"), ("orjson", "orjson"),
     ("pyahocorasick", "ahocorasick"), ("jinja2", "jinja2"), ("scipy", "scipy"), ("rapidfuzz", "rapidfuzz"), ("jieba", "jieba"),
     ("opencv-python-headless", "cv2"), ("Pillow", "PIL"),
 )

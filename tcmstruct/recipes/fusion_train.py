@@ -1,6 +1,7 @@
 """Trains the fusion of text and photograph, and writes `tcmstruct/models/fusion`; resumable, every step kept in RUN.
 
     python -m tcmstruct.recipes.fusion_train RUN --data DATA --tongue-run TONGUE_RUN [--out tcmstruct/models/fusion]
+        [--pruned PLAN_FOLDER]
 
 TONGUE_RUN is the working folder of `tcmstruct.recipes.tongue_train`. Steps:
 
@@ -25,6 +26,7 @@ import onnxruntime as ort
 import torch
 from safetensors.torch import load_file, save_file
 
+from tcmstruct.compression.channels import Cut, load_cut, pruned_fusion, refit_fusion
 from tcmstruct.compression.export import halve
 from tcmstruct.image.decode import Photo
 from tcmstruct.image.examine import TongueExaminer
@@ -55,6 +57,8 @@ DROPOUT = 0.5
 """A few thousand texts would else be learnt by heart, and the photo with them left unheard."""
 MOST_CHARS = 400
 """Of a record, for training; records in use are read whole."""
+N_REFIT = 96
+"""Pairs that refit a fusion from which heads were cut."""
 _OVERLAP = 24
 """Case books that share this many characters in a row with a gold record are left out."""
 
@@ -233,6 +237,20 @@ def train_fusion(texts: Texts, members: np.ndarray, photos: Photos, chosen: np.n
     return net.eval()
 
 
+def cut_fusion(net: FusionNet, texts: Texts, members: np.ndarray, photos: Photos, chosen: np.ndarray, folder: Path, cut: Cut) -> FusionNet:
+    """What a plan of `recipes.prune` leaves of a trained fusion, its output refitted on pairs that it was trained on; kept in
+    `folder/cut`."""
+    out = pruned_fusion(net, cut.heads, cut.reach)
+    pairs = pair_batches([(texts, members)], photos, chosen, np.random.default_rng(0), size=N_REFIT, without_photo=0.0, whole_text=0.0)
+    batch = next(iter(pairs))
+    refit_fusion(out, net, batch.hidden, batch.mask, batch.places, batch.quality)
+    (folder / "cut").mkdir(exist_ok=True)
+    save_file(out.state_dict(), folder / "cut" / "net.safetensors")
+    shape = {name: getattr(out.config, name) for name in ("n_heads", "width", "reach")}
+    (folder / "cut" / "shape.json").write_text(json.dumps(shape) + "\n")
+    return out
+
+
 def ask(net: FusionNet, texts: Texts, members: Sequence[int], photos: Photos, chosen: np.ndarray, seed: int) -> list[dict[str, Any]]:
     """A row for every member and attribute that it states, beside a photo of the same class (drawn with `seed`): the truth, and
     the probabilities by the photo's own heads, by text alone, by both, and by the text under another's photo; and the gates."""
@@ -262,7 +280,7 @@ def ask(net: FusionNet, texts: Texts, members: Sequence[int], photos: Photos, ch
     return out
 
 
-def cross_validate(run: Path, texts: Texts, photos: Photos) -> dict[str, list[dict[str, Any]]]:
+def cross_validate(run: Path, texts: Texts, photos: Photos, cut: Cut | None = None) -> dict[str, list[dict[str, Any]]]:
     """Held-out rows of all folds: "clean", "poor" (photos in other light, focus and compression that still pass the gate) and
     their twins by a fusion without gate; kept in `run/held-out.json`."""
     done = run / "held-out.json"
@@ -272,8 +290,10 @@ def cross_validate(run: Path, texts: Texts, photos: Photos) -> dict[str, list[di
     out: dict[str, list[dict[str, Any]]] = {"clean": [], "poor": [], "clean, no gate": [], "poor, no gate": []}
     for k in range(N_FOLDS):
         for gated in (True, False):
-            net = train_fusion(texts, np.nonzero(of_text != k)[0], photos, photos.fold != k, run / f"fold-{k}{'' if gated else '-open'}",
-                               gated=gated, seed=k)
+            folder, members = run / f"fold-{k}{'' if gated else '-open'}", np.nonzero(of_text != k)[0]
+            net = train_fusion(texts, members, photos, photos.fold != k, folder, gated=gated, seed=k)
+            if cut is not None:
+                net = cut_fusion(net, texts, members, photos, photos.fold != k, folder, cut)
             for name, variants in (("clean", photos.variant == 0), ("poor", photos.variant >= POOR)):
                 rows = ask(net, texts, np.nonzero(of_text == k)[0].tolist(), photos, (photos.fold == k) & variants, seed=k)
                 out[name if gated else f"{name}, no gate"] += rows
@@ -315,14 +335,19 @@ def export(net: FusionNet, card: dict[str, Any], out: Path) -> Path:
     return out
 
 
-def build(run: Path, data: Path, tongue_run: Path, out: Path) -> Path:
+def build(run: Path, data: Path, tongue_run: Path, out: Path, pruned: Path | None = None) -> Path:
     """All steps; see the head of this module."""
     run.mkdir(parents=True, exist_ok=True)
+    cut = None if pruned is None else load_cut(pruned)
     texts, photos = text_vectors(run, data), photo_inputs(run, data, tongue_run)
-    held = cross_validate(run, texts, photos)
+    held = cross_validate(run, texts, photos, cut)
     everything = np.arange(len(texts)), photos, np.ones(len(photos.labels), bool)
-    train_fusion(texts, *everything, run / "all-open", gated=False)  # for the benchmark's row without the gate
-    return export(train_fusion(texts, *everything, run / "all"), card_of(held), out)
+    nets = {}
+    for name, gated in (("all", True), ("all-open", False)):  # the second for the benchmark's row without the gate
+        nets[name] = train_fusion(texts, *everything, run / name, gated=gated)
+        if cut is not None:
+            nets[name] = cut_fusion(nets[name], texts, *everything, run / name, cut)
+    return export(nets["all"], card_of(held), out)
 
 
 if __name__ == "__main__":
@@ -331,7 +356,8 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tongue-run", type=Path, required=True, help="working folder of tcmstruct.recipes.tongue_train")
     parser.add_argument("--out", type=Path, default=None, help="model folder to write (default RUN/model)")
+    parser.add_argument("--pruned", type=Path, default=None, help="a plan kept by tcmstruct.recipes.prune: what is left of the fusion")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    print(build(arguments.run, arguments.data, arguments.tongue_run, arguments.out or arguments.run / "model"))
+    print(build(arguments.run, arguments.data, arguments.tongue_run, arguments.out or arguments.run / "model", arguments.pruned))

@@ -12,11 +12,11 @@ from tcmstruct.emr.reader import FILE_NOTES, open_sources
 from tcmstruct.emr.rows import Reject
 
 
-def inspect_file(path: Path, *, mapping: Sequence[str] = (), encoding: str | None = None) -> dict[str, Any]:
+def inspect_file(path: Path | str, *, mapping: Sequence[str] = (), encoding: str | None = None) -> dict[str, Any]:
     """Reads a file to its end and describes it; of the cells only kinds and lengths, never their content.
 
     Args:
-        path: the file.
+        path: the file, or a database's SQLAlchemy URL.
         mapping: as for `convert`.
         encoding: as for `convert`.
 

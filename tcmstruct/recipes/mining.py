@@ -172,7 +172,7 @@ class _Reading:
 
     def __init__(self, inputs: Sequence[Path], mapping: Sequence[str], encoding: str | None) -> None:
         self._inputs, self._overrides, self._encoding = inputs, parse_overrides(mapping), encoding
-        self._lines = {path for path in inputs if sniff_format(path, encoding) == "delimited" and path.suffix.lower() == ".txt"}
+        self._lines = {path for path in inputs if sniff_format(path, encoding) in ("delimited", "txt") and path.suffix.lower() == ".txt"}
         self.rejects: Counter[str] = Counter()
         self._open()  # so that every file is refused before any work is done
 

@@ -6,9 +6,9 @@
 TONGUE_RUN and FUSION_RUN are the working folders of `recipes.tongue_train` and `recipes.fusion_train`. Steps:
 
 crops       every labelled photo's crop, by the shipped outlines (`crops.npz`)
-search      policies look for plans on folds 0 and 1 of the photos and of the gold records, photos at half size, so that a plan
-            takes seconds; all policies share one journal of measurements (`plans.jsonl`)
-keep        `--keep PLAN` writes the pruned encoder of a plan, for `recipes.tongue_train --pruned`
+search      policies look for plans on folds 0 and 1 of the photos and of the gold records, few photos and for the readouts at
+            half size, so that a plan takes seconds; all policies share one journal of measurements (`plans.jsonl`)
+keep        `--keep PLAN` writes a plan's pruned encoder and cut, for `--pruned` of `recipes.tongue_train` and `fusion_train`
 report      plans that were chosen are asked about folds 2 to 4, which no search has seen, at full size (`reports.jsonl`);
             `outcomes.jsonl` joins both, a line a policy, seed, ratio and width
 
@@ -71,7 +71,7 @@ class Asked:
 
     photos: int = 160
     grids: int = 40
-    pairs: int = 80
+    pairs: int = 120
 
 
 RATIOS, HIDDEN = (0.3, 0.4, 0.5, 0.6, 0.7), (64, 128, 192, 256)
@@ -167,7 +167,7 @@ class Judge:
     Args:
         chosen: labelled photos that the encoder's readouts are asked about, cross-validated.
         fusions: number in `FusedModel.fusions` → fold of the photos and gold records that it is asked about.
-        side_px: of the photos.
+        side_px: of the photos that readouts are asked about; fusions read them at full size.
         n_grids, n_pairs: most photos whose grid a fusion reads, and most questions to it; None: all there are.
         expected: expected F1, which moves with every probability, in the place of F1.
         n_seeds: how often the readouts are cross-validated, each time with other folds.
@@ -185,16 +185,13 @@ class Judge:
     def figures(self, model: FusedModel) -> list[dict[str, float]]:
         """For every seed: head or attribute → macro-F1."""
         material = self.material
-        rows = [np.unique([photo for _, _, photo in pairs]) for pairs in self._pairs.values()]
-        asked, where = np.unique(np.concatenate([self.chosen, *(material.photo[r] for r in rows)]), return_inverse=True)
-        pooled, grids = encoded(model.encoder, material, asked, self.side_px)
-        own = where[: len(self.chosen)]
-        features = np.concatenate([pooled[own], material.numbers[self.chosen]], 1).astype(np.float32)
-        place_of = dict(zip(asked, range(len(asked)), strict=True))
+        pooled, _ = encoded(model.encoder, material, self.chosen, self.side_px)
+        features = np.concatenate([pooled, material.numbers[self.chosen]], 1).astype(np.float32)
         answers = []
-        for (number, _), pairs in zip(self.fusions.items(), self._pairs.values(), strict=True):
-            answers += _answers(model.fusions[number], material, pairs,
-                                {photo: grids[place_of[material.photo[photo]]] for _, _, photo in pairs})
+        for number, pairs in zip(self.fusions, self._pairs.values(), strict=True):
+            photos = np.unique([photo for _, _, photo in pairs])
+            _, grids = encoded(model.encoder, material, material.photo[photos])  # a fusion knows the grid of whole photos only
+            answers += _answers(model.fusions[number], material, pairs, dict(zip(photos.tolist(), grids, strict=True)))
         said = [a for pairs in self._pairs.values() for _, a, _ in pairs]
         truth = [int(material.texts.labels[i, a]) for pairs in self._pairs.values() for i, a, _ in pairs]
         fused = {}
@@ -292,7 +289,7 @@ def search_environment(model: FusedModel, material: Material, identity: str, ask
     calibration = np.random.default_rng(2).permutation(np.nonzero(np.isin(material.fold, SEARCH_FOLDS))[0])[:N_CALIBRATION]
     losses = _encoder_losses(model, material, chosen), _fusion_losses(model, material)
     found = {"taylor": taylor(model, *losses), "l1": l1(model, lambda n: n / 4)}
-    settings = json.dumps([identity, asked.photos, asked.grids, asked.pairs, N_CALIBRATION, SEARCH_SIDE, RIDGE])
+    settings = json.dumps([identity, "grids of whole photos", asked.photos, asked.grids, asked.pairs, N_CALIBRATION, SEARCH_SIDE, RIDGE])
     return FusedPruning(model, found, sized(material, calibration, SEARCH_SIDE)[0], judge, fusion_tuner(model, material, [0]),
                         mean_gate=_mean_gate(model, material), identity=settings)
 
@@ -469,11 +466,10 @@ def tuned_at_full_size(env: FusedPruning, material: Material, plan: Plan, n_phot
     return pruned
 
 
-def keep_encoder(run: Path, env: FusedPruning, material: Material, plan: Plan) -> Path:
-    """Writes the pruned, refitted encoder of a plan to `run/encoder-SHA`, for `recipes.tongue_train --pruned`."""
+def keep_plan(run: Path, env: FusedPruning, material: Material, plan: Plan) -> Path:
+    """Writes the pruned, refitted encoder of a plan, and what the plan keeps of the fusion, to `run/plan-SHA`."""
     pruned = tuned_at_full_size(env, material, plan)
-    folder = run / f"encoder-{hashlib.sha256(plan.key.encode()).hexdigest()[:8]}"
-    return save_pruned(pruned.encoder, env.removed_channels(plan), folder)
+    return save_pruned(pruned.encoder, env.cut(plan), run / f"plan-{hashlib.sha256(plan.key.encode()).hexdigest()[:8]}")
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -494,13 +490,13 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 
 def run_tables(run: Path, data: Path, weights: Path, tongue_run: Path, fusion_run: Path, tables: Sequence[str], n_seeds: int,
                n_plans: int, keep: str | None = None, asked: Asked = Asked()) -> Path:
-    """Material, environment and all searches that are not done yet; `keep` is a plan whose encoder is written instead."""
+    """Material, environment and all searches that are not done yet; `keep` is a plan that is written out instead."""
     run.mkdir(parents=True, exist_ok=True)
     material = load_material(run, data, tongue_run, fusion_run)
     model = load_model(weights, fusion_run, material.texts, material.photos)
     env = search_environment(model, material, hashlib.sha256((tongue_run / "takes.npz").read_bytes()).hexdigest(), asked)
     if keep is not None:
-        return keep_encoder(run, env, material, Plan.from_key(keep))
+        return keep_plan(run, env, material, Plan.from_key(keep))
     compare(run, env, material, cells(tables, n_seeds), n_plans, n_seeds)
     return run / "outcomes.jsonl"
 
@@ -516,13 +512,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--plans", type=int, default=72, help="plans that a search may measure")
     parser.add_argument("--photos", type=int, default=Asked.photos, help="photos that a plan is judged by in a search")
-    parser.add_argument("--keep", metavar="PLAN", help="write the pruned encoder of this plan (a string of 0 and 1), and stop")
+    parser.add_argument("--keep", metavar="PLAN", help="write out this plan (a string of 0 and 1), and stop")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     print(run_tables(arguments.run, arguments.data, arguments.weights, arguments.tongue_run, arguments.fusion_run,
                      arguments.tables.split(","), arguments.seeds, arguments.plans, arguments.keep,
-                     Asked(arguments.photos, arguments.photos // 4, arguments.photos // 2)))
+                     Asked(arguments.photos, arguments.photos // 4, arguments.photos * 3 // 4)))
 
 
 if __name__ == "__main__":

@@ -109,11 +109,7 @@ def surroundings(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
 
 
-SHOWN_AS_A_COLUMN = pytest.mark.xfail(strict=True, reason="a first line of one short cell is taken for the name of a column and shown")
-
-
-@pytest.fixture(params=[pytest.param(name, marks=SHOWN_AS_A_COLUMN) if name in ("not_a_book.xlsx", "other.zip") else name
-                        for name in sorted(BAD_FILES)])
+@pytest.fixture(params=sorted(BAD_FILES))
 def bad(request, tmp_path):
     path = tmp_path / request.param
     path.write_bytes(BAD_FILES[request.param])

@@ -2,6 +2,7 @@ import pytest
 
 from tcmstruct.emr.columns import (
     aliases,
+    known_role,
     map_columns,
     normal_name,
     parse_overrides,
@@ -24,7 +25,11 @@ def test_every_alias_leads_to_one_field_only():
     for role, names in _table()["fields"].items():
         for name in names:
             assert owner.setdefault(normal_name(name), role) == role, name
-    assert set(owner) == set(aliases())
+    for name in _table()["conclusions"]["names"]:
+        assert owner.setdefault(normal_name(name), "extra") == "extra", name
+    codes = {normal_name(code) for code in _table()["codes"]}
+    assert set(owner) == set(aliases()) - codes
+    assert all(known_role(code) == known_role(name) for code, name in _table()["codes"].items())
 
 
 @pytest.mark.parametrize(("header", "roles"), [

@@ -112,11 +112,10 @@ def test_a_large_field_is_read_whole(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "code"), [
-    (b"%PDF-1.7", "format_unsupported"), (b"\xd0\xcf\x11\xe0\xa1\xb1", "format_unsupported"),
-    (b"{\\rtf1 x}", "format_unsupported"), (b"[{\"text\": \"x\"}]", "format_unsupported"), (b"[]", "format_unsupported"),
-    (b"MSH|^~\\&|", "format_unsupported"), (b"<html></html>", "format_unsupported"), (b"\x1f\x8b\x08", "format_unsupported"),
+    (b"%PDF-1.7", "format_unsupported"), (b"\xd0\xcf\x11\xe0\xa1\xb1", "xls_invalid"), (b"<note>x</note>", "format_unsupported"),
+    (b"\x1f\x8b\x08", "zip_invalid"), (b"SQLite format 3\0", "format_unsupported"), (b"\x89PNG\r\n", "format_unsupported"),
     ("id,text\n1,头痛".encode("utf-16-le"), "format_unsupported"), (bytes(range(256)) * 20, "format_unsupported"),
-    (b"PK\x03\x04 no", "xlsx_invalid"), (b"\xff\xfb\xff\xfa" * 50, "encoding_unknown"), (b'"id,text\n1,x', "quote_unclosed"),
+    (b"PK\x03\x04 no", "zip_invalid"), (b"\xff\xfb\xff\xfa" * 50, "encoding_unknown"), (b'"id,text\n1,x', "quote_unclosed"),
 ])
 def test_files_that_are_refused_by_name(tmp_path, content, code):
     path = write(tmp_path / "a.csv", content)
