@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler else tells of every start and stop on stderr
 
 import torch
 

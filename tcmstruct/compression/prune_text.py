@@ -172,7 +172,7 @@ class TextPruning(PruningEnv):
         self._n_characters, self._identity = n_characters, identity
         self._parts = [(place, tuple(group)) for place in _places(model)
                        for group in channel_groups(scores["taylor"][place.name], n_groups if place.kind == FEED else place.n_members)]
-        self._known: dict[tuple[int, ...], int] = {}
+        self._known: dict[tuple[str, int], int] = {}
 
     def units(self) -> Sequence[Unit]:
         """Places from the bottom up; the most important unit of each stays."""
@@ -181,13 +181,13 @@ class TextPruning(PruningEnv):
     @cached_property
     def _units(self) -> tuple[Unit, ...]:
         out, count = [], dict.fromkeys((place.name for place, _ in self._parts), 0)
-        full = self._allocated(self.model)
         for place, members in self._parts:
-            kept = [m for m in range(place.n_members) if m not in members]
-            gone = self.model if not kept else pruned_tagger(self.model, {place.name: kept})
+            n_kept = place.n_members - len(members)
+            gone = self.model if not n_kept else pruned_tagger(self.model, {place.name: range(n_kept)})
             scores = {name: float(values[place.name][list(members)].sum()) for name, values in self._scores.items()}
             size = _n_parameters(self.model) - _n_parameters(gone)
-            out.append(Unit(f"{place.name}/{count[place.name]}", place.kind, size, max(0, full - self._allocated(gone)), scores,
+            out.append(Unit(f"{place.name}/{count[place.name]}", place.kind, size,
+                            self._saved(place.name, n_kept) if n_kept else 0, scores,
                             required=count[place.name] == 0))
             count[place.name] += 1
         return tuple(out)
@@ -200,12 +200,18 @@ class TextPruning(PruningEnv):
         return out
 
     def memory_bytes(self, plan: Plan) -> int:
-        """Measured on the pruned tagger itself, once for every combination of widths."""
-        kept = self.kept(plan)
-        widths = tuple(map(len, kept.values()))
-        if widths not in self._known:
-            self._known[widths] = self._allocated(pruned_tagger(self.model, kept))
-        return self._known[widths]
+        """Places share no tensor: what each saves at a width is measured once, and savings add up (a test holds that)."""
+        return self._whole_bytes - sum(self._saved(name, len(members)) for name, members in self.kept(plan).items())
+
+    @cached_property
+    def _whole_bytes(self) -> int:
+        return self._allocated(self.model)
+
+    def _saved(self, name: str, n_members: int) -> int:
+        if (name, n_members) not in self._known:
+            cut = pruned_tagger(self.model, {name: range(n_members)})
+            self._known[name, n_members] = self._whole_bytes - self._allocated(cut)
+        return self._known[name, n_members]
 
     def apply(self, plan: Plan) -> CharTagger:
         """Not yet refitted."""

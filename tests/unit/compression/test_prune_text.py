@@ -47,7 +47,7 @@ def loss(model: CharTagger, batch: Text) -> torch.Tensor:
 def environment(model: CharTagger) -> TextPruning:
     wanted = model.encode(text().ids).detach()
     return TextPruning(model, importance(model, [text()], loss), text(32, 1),
-                       lambda cut: float(1 / (1 + (cut.encode(text().ids) - wanted).square().mean())), n_characters=40)
+                       lambda cut: 1 / (1 + (cut.encode(text().ids) - wanted).square().mean().item()), n_characters=40)
 
 
 def test_places_are_named_from_the_bottom_up(model):
@@ -76,7 +76,7 @@ def test_refitting_brings_the_encoder_nearer_to_what_it_gave(model):
     unseen = text(8, 5)
 
     def error() -> float:
-        return float((cut.encode(unseen.ids) - model.encode(unseen.ids)).square().mean())
+        return (cut.encode(unseen.ids) - model.encode(unseen.ids)).square().mean().item()
 
     before = error()
     refit_tagger(cut, model, text(64, 2))
@@ -89,6 +89,8 @@ def test_predicted_memory_is_measured_and_a_search_holds_the_wall(model):
     small = Plan(tuple(u.required for u in units))
     full_bytes, small_bytes = (env.memory_bytes(p) for p in (Plan.full(len(units)), small))
     assert small_bytes < full_bytes
+    for plan in (Plan.full(len(units)), small, Plan(tuple(u.required or i % 3 == 0 for i, u in enumerate(units)))):
+        assert env.memory_bytes(plan) == env._allocated(env.apply(plan))
     problem = PruningProblem(env, (full_bytes + small_bytes) // 2, reward="relative_f1")
     best = Greedy("taylor").run(problem).best
     assert best.measurement.memory_bytes == env.memory_bytes(best.plan) <= problem.limit_bytes

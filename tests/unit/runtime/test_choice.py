@@ -125,7 +125,7 @@ def test_a_folders_fp32_graph_is_taken_where_it_was_chosen_and_is_there(folder, 
     with_parent = open_folder(both)
     wanted = Stored(1, {1: ("onnxruntime", "model-fp32.onnx")})
     choice.remember(with_parent, wanted)
-    structurer = Structurer(both, memory_limit_bytes=10**9)
+    structurer = Structurer(both, memory_limit_bytes=10**10)  # above what the process of all tests holds
     assert structurer.backend["file"] == "model-fp32.onnx" and structurer.tagger.budget is not None
     choice.remember(folder, wanted)
     assert choice.decide(folder) == Choice()  # this folder has no such graph
