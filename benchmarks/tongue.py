@@ -1,6 +1,7 @@
 """The tongue photograph's networks: accuracy on held-out photos, outlines, presence, stability, ONNX against torch, speed.
 
-    python -m benchmarks.tongue RUN --data DATA [--folder tcmstruct/models/tongue] [--weights LITE0.pth] [--parts accuracy,masks,...]
+    python -m benchmarks.tongue RUN --data DATA [--folder tcmstruct/models/tongue] [--weights LITE0.pth]
+        [--pruned PLAN_FOLDER] [--parts accuracy,masks,...]
 
 RUN is the working folder of `tcmstruct.recipes.tongue_train`, which keeps the cross-validated scores. Parts:
 
@@ -280,11 +281,12 @@ def semton(data: Path, model: TongueModel) -> None:
     print("| " + " | ".join(map(str, counts.values())) + " |")
 
 
-def parity(run: Path, data: Path, model: TongueModel, weights: Path) -> None:
+def parity(run: Path, data: Path, model: TongueModel, weights: Path, pruned: Path | None) -> None:
     """ONNX (weights stored in fp16) against torch in fp32, 200 photos."""
     import torch
     from safetensors.torch import load_file
 
+    from tcmstruct.compression.channels import load_pruned
     from tcmstruct.image.tongue_model import letterbox
     from tcmstruct.model.image_encoder import ImageEncoder, TongueNet, lite0
     from tcmstruct.model.segmenter import Pyramid, Segmenter, Trunk, presence_heads
@@ -299,7 +301,8 @@ def parity(run: Path, data: Path, model: TongueModel, weights: Path) -> None:
     pyramid.load_state_dict(load_file(run / "pyramid.safetensors"))
     presence = presence_heads()
     presence.load_state_dict(load_file(run / "presence.safetensors"))
-    net = AttributesOnnx(TongueNet(ImageEncoder(lite0(weights)), heads)).eval()
+    encoder = ImageEncoder(lite0(weights)).eval()
+    net = AttributesOnnx(TongueNet(encoder if pruned is None else load_pruned(encoder, pruned), heads)).eval()
     seg = SegmenterOnnx(Segmenter(Trunk(lite0(weights)), pyramid, presence)).eval()
     photos = [p for p in read_photos(data) if p.source != "semton"]
     chosen = [photos[i] for i in np.random.default_rng(6).permutation(len(photos))[:200]]
@@ -380,6 +383,7 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--weights", type=Path, default=None)
+    parser.add_argument("--pruned", type=Path, default=None, help="the plan that pruned the shipped encoder (recipes.prune --keep)")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--n", type=int, default=150, help="photos of each batch for stability, and repeats for speed")
     arguments = parser.parse_args()
@@ -401,7 +405,7 @@ if __name__ == "__main__":
             case "parity":
                 if arguments.weights is None:
                     parser.error("parity needs --weights")
-                parity(arguments.run, arguments.data, tongue, arguments.weights)
+                parity(arguments.run, arguments.data, tongue, arguments.weights, arguments.pruned)
             case "speed":
                 speed(arguments.folder, arguments.n)
             case _:
