@@ -380,6 +380,10 @@ class Cell:
                 return Greedy(self.policy.removesuffix("/byte"), per_byte=self.policy.endswith("/byte"))
 
 
+OF_PLAN = {name: name for name in ("memory_bytes", "peak_bytes", "n_parameters", "photos_per_s")}
+OF_WHOLE = {"memory_full_bytes": "memory_bytes", "peak_full_bytes": "peak_bytes", "n_parameters_full": "n_parameters",
+            "photos_per_s_full": "photos_per_s"}
+"""Names in `outcomes.jsonl` → names in `reports.jsonl`."""
 DETERMINISTIC = ("none", *(greedy.name for greedy in GREEDY))
 
 
@@ -400,8 +404,8 @@ def cells(tables: Sequence[str], n_seeds: int) -> list[Cell]:
 
 def limit_of(env: FusedPruning, ratio: float) -> int:
     """The wall at which `ratio` of the removable memory has to go."""
-    full = env.memory_bytes(Plan.full(len(env.units())))
-    return int(full - ratio * (full - env.fixed_bytes))
+    full, smallest = (env.memory_bytes(plan) for plan in (Plan.full(len(env.units())), Plan(tuple(u.required for u in env.units()))))
+    return int(full - ratio * (full - smallest))
 
 
 def compare(run: Path, env: FusedPruning, material: Material, chosen: Sequence[Cell], n_plans: int, n_seeds: int) -> None:
@@ -420,8 +424,7 @@ def compare(run: Path, env: FusedPruning, material: Material, chosen: Sequence[C
         for seed in range(n_seeds) if cell.policy in DETERMINISTIC else (cell.seed,):
             row = {"cell": key, "table": cell.table, "policy": cell.policy, "seed": seed, "ratio": ratio, "hidden": cell.hidden,
                    "f1": found["f1"][seed], "f1_full": full["f1"][seed],
-                   **{name + suffix: report[name] for suffix, report in (("", found), ("_full", full))
-                      for name in ("memory_bytes", "peak_bytes", "n_parameters", "photos_per_s")},
+                   **{name: report[kept] for report, names in ((found, OF_PLAN), (full, OF_WHOLE)) for name, kept in names.items()},
                    "f1_search": best.measurement.f1, "f1_search_full": problem.full.f1, "limit_bytes": problem.limit_bytes,
                    "n_evaluations": outcome.n_evaluations, "plan": best.plan.key}
             _append(run / "outcomes.jsonl", row)
