@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import print_machine
+from tcmstruct.evaluation.classes import macro_f1
 from tcmstruct.image.fusion_input import ATTRIBUTES, TONGUE_COLUMNS, photo_quality
 
 N_BOOT = 1000
@@ -31,12 +32,6 @@ NAMES = {"photo": "photo alone (its own heads)", "text": "text alone", "both": "
          "shuffled": "text + another's photo, gated", "both, no gate": "text + photo, gate removed",
          "shuffled, no gate": "text + another's photo, gate removed"}
 Rows = Sequence[Mapping[str, Any]]
-
-
-def macro_f1(truth: np.ndarray, said: np.ndarray) -> float:
-    """Mean F1 over the classes that occur in the truth."""
-    scores = [2 * ((truth == c) & (said == c)).sum() / max(1, (truth == c).sum() + (said == c).sum()) for c in np.unique(truth)]
-    return float(np.mean(scores))
 
 
 def interval(measure: Callable[[np.ndarray], float], groups: Sequence[str], seed: int = 0) -> tuple[float, float]:

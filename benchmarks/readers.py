@@ -33,7 +33,6 @@ SECTIONS = (("主诉", "DE04.01.119.00", "咳嗽咳痰3天，加重1天。"), ("
             ("既往史", "DE02.10.099.00", "高血压病史5年，否认糖尿病、冠心病史，否认药物过敏史。"),
             ("中医“四诊”观察结果", "DE02.10.028.00", SENTENCES[2] * 2))
 """About 400 characters, as long as the real in-patient records at hand are on average."""
-ROWS_ASKED = 3000
 
 
 def records() -> Iterator[tuple[int, list[tuple[str, str, str]]]]:

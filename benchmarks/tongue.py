@@ -290,7 +290,8 @@ def parity(run: Path, data: Path, model: TongueModel, weights: Path, pruned: Pat
     from tcmstruct.image.tongue_model import letterbox
     from tcmstruct.model.image_encoder import ImageEncoder, TongueNet, lite0
     from tcmstruct.model.segmenter import Pyramid, Segmenter, Trunk, presence_heads
-    from tcmstruct.recipes.tongue_train import GROUPS, READS, AttributesOnnx, SegmenterOnnx
+    from tcmstruct.recipes.tongue_graphs import AttributesOnnx, SegmenterOnnx
+    from tcmstruct.recipes.tongue_train import GROUPS, READS
     from tcmstruct.training.photos import HEADS, load_pixels, read_photos
 
     torch.set_num_threads(1)

@@ -108,7 +108,7 @@ def train(run: str, out: str, n_heads: int, seed: int, n_passes: int, every: int
     from benchmarks.paper.systems import export_fusion
     from tcmstruct.image.fusion_input import ATTRIBUTES
     from tcmstruct.recipes import fusion_train
-    from tcmstruct.recipes.tongue_train import N_FOLDS
+    from tcmstruct.recipes.tongue_outline import N_FOLDS
     from tcmstruct.training.pairs import Photos, Texts
 
     torch.set_num_threads(threads)

@@ -26,7 +26,6 @@ SHIPPED = "shipped student, int8, onnxruntime"
 FILES, LEXICON = ("weights.safetensors", "config.json", "characters.txt"), "lexicon.txt"
 TERMS = ROOT / "vocab" / "manifest.json"
 _MB = 1_000_000
-Stream = Callable[[Sequence[str]], Iterator[tuple[int, int, WindowScores]]]
 
 
 # ---------------------------------------------------------------- table

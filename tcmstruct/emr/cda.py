@@ -18,7 +18,7 @@ from tcmstruct.emr.encoding import decode_bytes
 from tcmstruct.emr.rows import Fault, Found
 from tcmstruct.emr.sections import add_fact
 from tcmstruct.emr.source import FileFacts, Given
-from tcmstruct.emr.xmlstream import block_text, read_elements
+from tcmstruct.emr.xmlstream import block_text, read_documents
 from tcmstruct.errors import InputRefused
 
 _IDS: dict[str, str] = {
@@ -40,14 +40,9 @@ _REST_ALLOWED = 8
 """Characters beyond names and values up to which a narrative is taken for a rendering of the data elements."""
 
 
-def read_records(given: Given, facts: FileFacts) -> Iterator[Found | Fault | None]:
+def read_records(given: Given, facts: FileFacts) -> Iterator[Found | Fault]:
     """Every ClinicalDocument of a file, whether it is the root or one of many; see `source.RecordReader`."""
-    for item in read_elements(given, facts, "ClinicalDocument".__eq__):
-        if isinstance(item, Fault):
-            yield item
-        else:
-            place, element = item
-            yield document(element, place)
+    return read_documents(given, facts, "ClinicalDocument", document)
 
 
 def document(root: Element, place: str = "") -> Found:

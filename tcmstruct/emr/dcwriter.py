@@ -14,21 +14,16 @@ from tcmstruct.emr.columns import is_placeholder, known_role
 from tcmstruct.emr.rows import Fault, Found
 from tcmstruct.emr.sections import add_fact, cut_sections
 from tcmstruct.emr.source import FileFacts, Given
-from tcmstruct.emr.xmlstream import read_elements
+from tcmstruct.emr.xmlstream import read_documents
 
 _BREAKS = frozenset(("XParagraphFlag", "XLineBreak", "XTextTableRow", "XTextTable", "XTextSection", "XTextSubDocument"))
 _LINE_ENDS = re.compile(r"\t*\n(?:\t*\n)*")
 _BOXES = frozenset(("XTextCheckBox", "XTextRadioBox", "XTextCheckBoxElement", "XTextRadioBoxElement"))
 
 
-def read_records(given: Given, facts: FileFacts) -> Iterator[Found | Fault | None]:
+def read_records(given: Given, facts: FileFacts) -> Iterator[Found | Fault]:
     """Every XTextDocument of a file, whether it is the root or one of many; see `source.RecordReader`."""
-    for item in read_elements(given, facts, "XTextDocument".__eq__):
-        if isinstance(item, Fault):
-            yield item
-        else:
-            place, element = item
-            yield document(element, place)
+    return read_documents(given, facts, "XTextDocument", document)
 
 
 def document(root: Element, place: str = "") -> Found:

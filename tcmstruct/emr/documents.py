@@ -17,12 +17,6 @@ from tcmstruct.emr.rows import MAX_ROW_CHARS, Fault, Found
 from tcmstruct.emr.sections import cut_sections
 from tcmstruct.emr.source import FileFacts
 
-DOCUMENT_NOTES: dict[str, str] = {
-    "records_cut": "the document holds several records and was cut where the heading of a patient is repeated",
-    "headings_repeated": "the heading of a patient is repeated, but not every part has text of its own: kept as one record",
-}
-"""For `source.FILE_NOTES`."""
-
 _NAMES = frozenset(("姓名", "患者姓名", "病人姓名"))
 _CHIEFS = frozenset(("主诉", "病历内容"))
 _WEAK = frozenset(("id", "no", "编号", "序号", "bh", "xh", "病案", "记录号"))
@@ -39,7 +33,7 @@ class Cuts:
 
     Attributes:
         starts: numbers of the lines (from 0) with which its records begin; the first is 0.
-        note: a key of `DOCUMENT_NOTES`, "" for a document that is one record without doubt.
+        note: a key of `source.FILE_NOTES`, "" for a document that is one record without doubt.
     """
 
     starts: array[int] = field(default_factory=lambda: array("Q", [0]))

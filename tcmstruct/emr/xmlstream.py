@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from tcmstruct.emr.encoding import MARK_BAD_BYTES, sniff_encoding
-from tcmstruct.emr.rows import MAX_ROW_CHARS, Fault
+from tcmstruct.emr.rows import MAX_ROW_CHARS, Fault, Found
 from tcmstruct.emr.source import FileFacts, Given
 from tcmstruct.errors import InputRefused
 
@@ -48,6 +48,16 @@ def read_elements(given: Given, facts: FileFacts, is_record: IsRecord) -> Iterat
         facts.encoding, facts.encoding_reason = chosen.name, chosen.reason
     with given.open() as stream:
         yield from _Walk(given.label, is_record).run(stream, facts)
+
+
+def read_documents(given: Given, facts: FileFacts, name: str, document: Callable[[Element, str], Found]) -> Iterator[Found | Fault]:
+    """Every element `name` of a file, whether it is the root or one of many, as `document` makes a record of it and its number."""
+    for item in read_elements(given, facts, name.__eq__):
+        if isinstance(item, Fault):
+            yield item
+        else:
+            place, element = item
+            yield document(element, place)
 
 
 class _Walk:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -195,14 +194,6 @@ def f1_on(model: CharTagger | Ensemble, table: CharacterTable, labelled_file: Pa
     """Strict micro-F1 on a labelled file: one figure for a teacher, an ensemble and a student alike."""
     records = read_jsonl(labelled_file)
     return strict_f1(records, [predict_entities(model, table, r["text"], readout, max_chars, lexicon) for r in records])
-
-
-def save_examples(examples: Sequence[Example], path: Path) -> None:
-    """Stores soft targets beside their ids, so that a sweep need not ask the teacher again (numpy, no pickle)."""
-    arrays: dict[str, np.ndarray] = {"lengths": np.array([len(e) for e in examples]), "ids": np.concatenate([e.ids for e in examples])}
-    for key in examples[0].soft:
-        arrays[f"soft:{key}"] = np.concatenate([e.soft[key] for e in examples])
-    np.savez(path, **arrays)
 
 
 class Job(BaseModel):

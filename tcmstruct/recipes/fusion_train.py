@@ -36,7 +36,9 @@ from tcmstruct.image.tongue_numbers import numbers_of, places_of
 from tcmstruct.model.fusion import FusionConfig, FusionNet, WindowSums
 from tcmstruct.model.image_encoder import Heads
 from tcmstruct.pipeline import Structurer
-from tcmstruct.recipes.tongue_train import N_FOLDS, head_photos, scores_of, temperature_of, threshold_of, train_heads
+from tcmstruct.recipes.calibrate import temperature_of, threshold_of
+from tcmstruct.recipes.tongue_outline import N_FOLDS
+from tcmstruct.recipes.tongue_train import head_photos, scores_of, train_heads
 from tcmstruct.record import Record
 from tcmstruct.runtime.model_folder import DEFAULT_FOLDER, open_folder, replacing
 from tcmstruct.runtime.tagger import OnnxTagger

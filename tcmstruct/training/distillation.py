@@ -199,7 +199,24 @@ class Pkd(LayerWise):
         return self.scores.of(output, batch) + self.layer_weight * patience
 
 
-class TinyBert(LayerWise):
+class _AttentionAndHidden(LayerWise):
+    """What the two that compare attention and hidden states of mapped layers share: settings and projections.
+
+    Attributes:
+        embedding_apart: the embeddings have a projection of their own.
+    """
+
+    embedding_apart = False
+
+    def __init__(self, teacher: CharTagger, student: ModelConfig, readout_weights: dict[str, float], *, temperature: float = 1.0,
+                 hard_weight: float = 0.0, layer_weight: float = 1.0, layers: str | LayerMap = "uniform") -> None:
+        super().__init__(teacher, student, Distillation(readout_weights, temperature, hard_weight), layers, attention=True)
+        self.layer_weight = layer_weight
+        self.projection = projection(*self.widths)
+        self.embedding_projection = projection(*self.widths) if self.embedding_apart else None
+
+
+class TinyBert(_AttentionAndHidden):
     """TinyBERT (Jiao et al. 2020, Findings of EMNLP, "TinyBERT: Distilling BERT for Natural Language Understanding").
 
         L = MSE(E·W_e, E_T) + Σ_m [ (1/h) Σ_i MSE(A_i, A_T,i) + MSE(H_m·W_h, H_T,g(m)) ] + KL(p_T ‖ p_S)
@@ -211,11 +228,7 @@ class TinyBert(LayerWise):
         layer_weight: of all terms but the last.
     """
 
-    def __init__(self, teacher: CharTagger, student: ModelConfig, readout_weights: dict[str, float], *, temperature: float = 1.0,
-                 hard_weight: float = 0.0, layer_weight: float = 1.0, layers: str | LayerMap = "uniform") -> None:
-        super().__init__(teacher, student, Distillation(readout_weights, temperature, hard_weight), layers, attention=True)
-        self.layer_weight = layer_weight
-        self.projection, self.embedding_projection = projection(*self.widths), projection(*self.widths)
+    embedding_apart = True
 
     def loss(self, model: CharTagger, batch: Batch) -> Tensor:
         output, own, taught = self.traces(model, batch)
@@ -227,7 +240,7 @@ class TinyBert(LayerWise):
         return self.scores.of(output, batch) + self.layer_weight * total
 
 
-class TinyClinical(LayerWise):
+class TinyClinical(_AttentionAndHidden):
     """TinyClinicalBERT (Rohanian et al. 2023, Natural Language Engineering, "Lightweight transformers for clinical natural
     language processing").
 
@@ -238,12 +251,6 @@ class TinyClinical(LayerWise):
     Args:
         layer_weight: of all terms but the last.
     """
-
-    def __init__(self, teacher: CharTagger, student: ModelConfig, readout_weights: dict[str, float], *, temperature: float = 1.0,
-                 hard_weight: float = 0.0, layer_weight: float = 1.0, layers: str | LayerMap = "uniform") -> None:
-        super().__init__(teacher, student, Distillation(readout_weights, temperature, hard_weight), layers, attention=True)
-        self.layer_weight = layer_weight
-        self.projection = projection(*self.widths)
 
     def loss(self, model: CharTagger, batch: Batch) -> Tensor:
         output, own, taught = self.traces(model, batch)

@@ -61,7 +61,7 @@ def test_onnx_computes_what_torch_computes(tmp_path):
     ort = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     from tcmstruct.compression.export import halve
-    from tcmstruct.recipes.tongue_train import to_onnx
+    from tcmstruct.recipes.tongue_graphs import to_onnx
 
     class Plain(torch.nn.Module):
         def __init__(self):

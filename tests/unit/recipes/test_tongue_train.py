@@ -5,7 +5,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from tcmstruct.model.image_encoder import IGNORE  # noqa: E402
-from tcmstruct.recipes.tongue_train import ATTRIBUTES, DECAY, GROUPS, READS, RIGHT_OF_ANSWERED, scores_of, threshold_of, train_heads  # noqa: E402
+from tcmstruct.recipes.calibrate import RIGHT_OF_ANSWERED, threshold_of  # noqa: E402
+from tcmstruct.recipes.tongue_train import ATTRIBUTES, DECAY, GROUPS, READS, scores_of, train_heads  # noqa: E402
 from tcmstruct.training.photos import HEADS  # noqa: E402
 
 
