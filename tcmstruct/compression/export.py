@@ -59,10 +59,11 @@ def to_onnx(model: CharTagger, readouts: Sequence[str], path: Path, half_tables:
         torch.onnx.export(module, tuple(inputs), str(path), dynamo=True, external_data=False, verbose=False,
                           input_names=["ids", "lexicon"][: len(inputs)], output_names=["scores", "hidden"],
                           dynamic_shapes=tuple({0: batch, 1: length} for _ in inputs))
+    graph = onnx.load(path)
+    strip(graph)
     if half_tables:
-        graph = onnx.load(path)
         _halve_tables(graph)
-        onnx.save(graph, path)
+    onnx.save(graph, path)
 
 
 def _halve_tables(model: onnx.ModelProto) -> None:
@@ -83,12 +84,23 @@ def _halve_tables(model: onnx.ModelProto) -> None:
             nodes.append(helper.make_node("Cast", [name + "_half"], [name], to=TensorProto.FLOAT))
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Takes out what the exporter notes of the program that exported: stack traces with the paths of that machine, and names."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer, *model.functions):
+        if hasattr(part, "metadata_props"):
+            del part.metadata_props[:]
+        part.doc_string = ""
     del graph.value_info[:]
 
 
 def halve(path: Path, least: int = 512) -> None:
-    """Stores the large fp32 constants of a graph in fp16 and widens them on load; the graph computes in fp32 as before."""
+    """Stores the large fp32 constants of a graph in fp16 and widens them on load; the graph computes in fp32 as before. What the
+    exporter noted of this machine is taken out (`strip`)."""
     model = onnx.load(path)
+    strip(model)
     casts = []
     for constant in model.graph.initializer:
         if constant.data_type == TensorProto.FLOAT and np.prod(constant.dims) >= least:
@@ -97,7 +109,6 @@ def halve(path: Path, least: int = 512) -> None:
             constant.CopyFrom(narrow)
     for node in reversed(casts):
         model.graph.node.insert(0, node)
-    del model.graph.value_info[:]
     onnx.save(model, path)
 
 
