@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from benchmarks.machine import print_machine
-from tcmstruct.runtime.memory import CHUNK_CHARS, PHOTO_BYTES, WORK_BYTES, fit
+from tcmstruct.runtime.memory import CHUNK_CHARS, PHOTO_BYTES, WORK_BYTES
+from tcmstruct.runtime.memory_fit import fit
 from tcmstruct.runtime.model_folder import DEFAULT_FOLDER
 
 BATCHES = ((192, 16), (48, 64), (24, 128), (12, 256), (4, 384), (6, 512))

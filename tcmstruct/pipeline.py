@@ -18,7 +18,7 @@ from tcmstruct.errors import ModelError, RecordRejected
 from tcmstruct.image.paths import image_folder
 from tcmstruct.labels import LINKED_TYPES
 from tcmstruct.record import FieldValue, Mention, Record, StructuredRecord
-from tcmstruct.runtime import memory
+from tcmstruct.runtime import memory, memory_fit
 from tcmstruct.runtime.choice import Choice, decide
 from tcmstruct.runtime.mentions import Calibration, MentionReader
 from tcmstruct.runtime.model_folder import open_folder
@@ -90,7 +90,7 @@ class Structurer:
     def _fitted(self, choice: Choice, limit_bytes: int | None) -> memory.BatchMemory | None:
         if limit_bytes is None:
             return None
-        return memory.remembered_fit(self.folder.path / choice.file, self.folder.sha256[choice.file], choice.threads, choice.backend)
+        return memory_fit.remembered_fit(self.folder.path / choice.file, self.folder.sha256[choice.file], choice.threads, choice.backend)
 
     def _tagger(self, choice: Choice, chars_per_batch: int, limit_bytes: int | None) -> OnnxTagger:
         return OnnxTagger(self.folder, choice.threads, chars_per_batch, choice.backend, choice.file, device_limit_bytes=limit_bytes)

@@ -6,7 +6,6 @@ What comes back is small and ready to write (JSON lines, counts), so that it tra
 from __future__ import annotations
 
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from tcmstruct.batch.counts import Counts
 from tcmstruct.emr.rows import Reject
 from tcmstruct.errors import RecordRejected, TcmstructError
 from tcmstruct.record import Record, StructuredRecord
@@ -26,6 +26,7 @@ BATCH_CODES: dict[str, str] = {
     "structuring_failed": "the program failed on this record; the reason names the kind and place of the fault",
     "out_of_memory": "the record did not fit into memory even alone",
     "result_invalid": "an offset of the result does not point at its evidence in the text",
+    "worker_died": "the process that structured this record ended, alone and again: the record is set aside",
 }
 """Codes that the batch gives a record that was read well (docs/formats.md)."""
 
@@ -39,25 +40,21 @@ class ChunkResult:
     Attributes:
         lines: the JSON lines of its structured records, in order.
         rejects: in order.
-        ok, warned: structured records without and with warnings.
-        warnings: how often each warning occurs.
-        fields: how many records have a value of each field, in order of first appearance.
-        extra: names of extra columns, in order of first appearance.
-        review: values marked for review.
-        photos: structured records that name a photograph ("named"), and those whose photograph was used ("used").
+        counts: over its records.
         memory: what the process that structured it has held so far (`engine.memory_of`).
     """
 
     lines: bytes = b""
     rejects: list[Reject] = field(default_factory=list)
-    ok: int = 0
-    warned: int = 0
-    warnings: Counter[str] = field(default_factory=Counter)
-    fields: Counter[str] = field(default_factory=Counter)
-    extra: dict[str, None] = field(default_factory=dict)
-    review: int = 0
-    photos: Counter[str] = field(default_factory=Counter)
+    counts: Counts = field(default_factory=Counts)
     memory: Mapping[str, Any] = field(default_factory=dict)
+
+    def add(self, other: ChunkResult) -> None:
+        """Puts what follows this chunk after it."""
+        self.lines += other.lines
+        self.rejects += other.rejects
+        self.counts.add(other.counts)
+        self.memory = other.memory or self.memory
 
 
 def chunked(items: Iterable[T], first: int, size: int, chars: int = CHUNK_CHARS) -> Iterator[list[T]]:
@@ -89,24 +86,26 @@ def structure_chunk(structure_many: StructureMany, items: Sequence[Record | Reje
         TcmstructError: the structurer itself is unusable (a model file, the schema); not a fault of a record.
     """
     result = ChunkResult()
+    counts, lines = result.counts, []
     outcomes = iter(_structure(structure_many, [item for item in items if isinstance(item, Record)]))
-    lines = []
     for item in items:
         outcome = next(outcomes) if isinstance(item, Record) else item
         if isinstance(outcome, Reject):
             result.rejects.append(outcome)
+            counts.rejects[outcome.code] += 1
             continue
         structured, line = outcome
         lines.append(line)
         if structured.warnings:
-            result.warned += 1
-            result.warnings.update(structured.warnings)
+            counts.warned += 1
+            counts.warnings.update(structured.warnings)
         else:
-            result.ok += 1
-        result.fields.update(structured.fields.keys())
-        result.extra.update(dict.fromkeys(structured.extra))
-        result.review += sum(value.review for value in structured.fields.values())
-        result.photos.update(named=bool(item.image), used=structured.tongue is not None)
+            counts.ok += 1
+        counts.fields.update(structured.fields.keys())
+        for name in structured.extra:
+            counts.add_extra(name)
+        counts.review += sum(value.review for value in structured.fields.values())
+        counts.photos.update(named=bool(item.image), used=structured.tongue is not None)
     result.lines = b"".join(lines)
     return result
 

@@ -1,33 +1,44 @@
-"""The output folder: everything is made in a staging folder inside it and moved into place at the very end.
+"""The output folder: everything is made in a work folder inside it and moved into place at the very end.
 
-An interrupted run leaves nothing behind, and an earlier result stays whole until the new one is complete.
-Files are 0600 and folders 0700: they hold sensitive personal data.
+An earlier result stays whole until the new one is complete; one process at a time works on a folder. A run that was cut off leaves
+its work folder (`journal`), and the same command goes on from there. Files are 0600 and folders 0700: they hold sensitive personal
+data.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from tcmstruct.errors import UsageError
+from filelock import FileLock, Timeout
 
-OWNED: tuple[str, ...] = ("records.jsonl", "rejects.jsonl", "table.csv", "table.xlsx", "report.html", "manifest.json",
-                          "_SUCCESS")
+from tcmstruct.batch.journal import Journal, sync_folder
+from tcmstruct.batch.tables import FILES
+from tcmstruct.errors import TcmstructError, UsageError
+
+OWNED: tuple[str, ...] = ("records.jsonl", "rejects.jsonl", *FILES, "report.html", "manifest.json", "_SUCCESS")
 """Every file that a run can write, `_SUCCESS` last; nothing else in the folder is ever touched."""
 
-_STAGING = ".tcmstruct-part-"
+WORK = ".tcmstruct-work"
+"""The work folder of an unfinished run. It holds record text."""
+_LOCK = ".tcmstruct-lock"
+_STAGING = "result"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class OutFolder:
     """An output folder during a run; see `open_folder`."""
 
-    def __init__(self, out: Path, staging: Path) -> None:
-        self.out, self.staging = out, staging
+    def __init__(self, out: Path, journal: Journal) -> None:
+        self.out, self.journal = out, journal
+        self.staging = journal.path / _STAGING
+        self.published = False
 
     def path(self, name: str) -> Path:
         """Where a file of the result is made."""
@@ -64,73 +75,105 @@ class OutFolder:
                 os.replace(self.path(name), self.out / name)
             else:
                 (self.out / name).unlink(missing_ok=True)
-        _sync(self.out)
+        sync_folder(self.out)
+        self.published = True
 
 
 @contextmanager
-def open_folder(out: Path, *, fresh: bool = False, inputs: Sequence[Path] = ()) -> Iterator[OutFolder]:
-    """Prepares an output folder and clears the staging folder away at the end, however it ends.
+def open_folder(out: Path, *, fresh: bool = False, inputs: Sequence[Path] = (),
+                identity: Mapping[str, Any] | None = None) -> Iterator[OutFolder]:
+    """Prepares an output folder; at the end only what is done is kept in it.
 
     Args:
         out: the folder; made (0700) if it is absent.
-        fresh: replace the result of an earlier run.
+        fresh: replace the result of an earlier run, and begin anew where one is unfinished.
         inputs: files that must not be among those replaced.
+        identity: what the result depends on, see `Journal`.
 
     Raises:
-        UsageError: `out` is a file, holds an earlier result (and not `fresh`), or holds an input.
+        UsageError: `out` is a file, cannot be written, holds an earlier result (and not `fresh`), the unfinished run of another
+            command, an input, or another process at work.
+        TcmstructError: the disk is full.
     """
     if out.exists() and not out.is_dir():
         raise UsageError("is a file, not a folder", where=out.name, code="out_not_a_folder",
                          hint="name another with -o")
-    taken = [name for name in OWNED if (out / name).exists()]
-    if taken and not fresh:
-        raise UsageError(f"already holds {', '.join(taken)}", where=out.name, code="out_exists",
-                         hint="name another folder with -o, or replace the result with --fresh")
     targets = {(out / name).resolve() for name in OWNED}
     if any(path.resolve() in targets for path in inputs):
         raise UsageError("would replace one of the inputs", where=out.name, code="out_holds_input",
                          hint="name another folder with -o")
+    _refuse_earlier(out, fresh)
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    for folder in reversed(made):
-        folder.mkdir(mode=0o700)
-    _clear_abandoned(out)
-    staging = out / f"{_STAGING}{os.getpid()}"
-    staging.mkdir(mode=0o700)
     try:
-        yield OutFolder(out, staging)
+        for folder in reversed(made):
+            folder.mkdir(mode=0o700)
+        with _lock(out), _opened(out, fresh, identity or {}) as folder:
+            yield folder
+    except OSError as error:
+        _explain(error, out)
+        raise
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         for folder in made:  # innermost first
-            if not any(folder.iterdir()):
+            if folder.exists() and not any(folder.iterdir()):
                 folder.rmdir()
 
 
-def _clear_abandoned(out: Path) -> None:
-    """Removes what a killed run left behind: it holds record text."""
-    for folder in out.glob(f"{_STAGING}*"):
-        pid = folder.name.removeprefix(_STAGING)
-        if pid.isdigit() and (int(pid) == os.getpid() or not _alive(int(pid))):
-            shutil.rmtree(folder, ignore_errors=True)
+def _explain(error: OSError, out: Path) -> None:
+    """Raises what a fault of the disk means for the person at the keyboard; returns where it means nothing of the kind."""
+    if error.errno in _NO_ROOM:
+        raise TcmstructError("the disk takes no more; what is done is kept", where=out.name, code="disk_full",
+                             hint="make room; the same command goes on from there") from None
+    place = Path(os.fsdecode(error.filename)).absolute() if isinstance(error.filename, str | bytes) else None
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and place is not None and place.is_relative_to(out.absolute()):
+        raise UsageError("cannot be written", where=out.name, code="out_not_writable", hint="name another folder with -o") from None
 
 
-def _alive(pid: int) -> bool:
-    if os.name == "nt":  # where signal 0 is no question but a Ctrl-C
-        return True
+@contextmanager
+def _opened(out: Path, fresh: bool, identity: Mapping[str, Any]) -> Iterator[OutFolder]:
+    work = out / WORK
+    if fresh:
+        shutil.rmtree(work, ignore_errors=True)
+    else:
+        _refuse_earlier(out, fresh)  # another process may have finished while this one asked for the lock
+    folder = OutFolder(out, Journal(work, identity))
+    shutil.rmtree(folder.staging, ignore_errors=True)
+    folder.staging.mkdir(mode=0o700)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+        yield folder
+    finally:
+        shutil.rmtree(folder.staging, ignore_errors=True)
+        folder.journal.close()
+        if folder.published or not folder.journal.shards:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _refuse_earlier(out: Path, fresh: bool) -> None:
+    """An earlier result is replaced only where that was asked for, by this run or by the unfinished one that this goes on with."""
+    taken = [name for name in OWNED if (out / name).exists()]
+    if taken and not fresh and not (out / WORK / "run.json").exists():
+        raise UsageError(f"already holds {', '.join(taken)}", where=out.name, code="out_exists",
+                         hint="name another folder with -o, or replace the result with --fresh")
+
+
+@contextmanager
+def _lock(out: Path) -> Iterator[None]:
+    """One process at a time; the system takes the lock back when the process ends, however it ends."""
+    lock = FileLock(out / _LOCK, mode=0o600)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError("another process is working on it", where=out.name, code="out_locked",
+                         hint="wait for it, or name another folder with -o") from None
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):  # Windows removes no open file
+            (out / _LOCK).unlink(missing_ok=True)
+        lock.release()
 
 
 def _sync(path: Path) -> None:
-    """Asks the system to put a file's (a folder's) content on the disk."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except PermissionError:  # Windows opens no folders
-        return
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

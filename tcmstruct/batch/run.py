@@ -1,4 +1,4 @@
-"""The batch: records in, an output folder out, in a bounded window.
+"""The batch: records in, an output folder out, in a bounded window. What is done is safe (`journal`): a run that is cut off goes on.
 
     in = ok + warned + rejected
 
@@ -9,29 +9,32 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
 import tcmstruct
-from tcmstruct.batch.chunks import ChunkResult, StructureMany, chunked, dump_line, fault_place
-from tcmstruct.batch.engine import Chunk, Described, Factory, run_here, run_in_workers
+from tcmstruct.batch.chunks import ChunkResult, StructureMany, chunked, fault_place
+from tcmstruct.batch.counts import MAX_EXTRA_COLUMNS, Counts
+from tcmstruct.batch.engine import Chunk, Described, Done, Engine, Factory, run_here
 from tcmstruct.batch.folder import OutFolder, open_folder
 from tcmstruct.batch.ids import IdLedger
+from tcmstruct.batch.journal import Journal, check_rows
+from tcmstruct.batch.processes import run_in_processes
 from tcmstruct.batch.progress import Progress
-from tcmstruct.batch.tables import MAX_EXTRA_COLUMNS, Columns, read_lines, write_csv, write_xlsx
+from tcmstruct.batch.stopping import Stopped, StopRequest
+from tcmstruct.batch.tables import FILES, TABLES, Columns
 from tcmstruct.emr.rows import Reject, reject
 from tcmstruct.errors import UsageError
 from tcmstruct.record import Record, StructuredRecord
 from tcmstruct.runtime.memory import peak_resident_bytes
 
-FORMATS: tuple[str, ...] = ("jsonl", "csv", "xlsx")
+FORMATS: tuple[str, ...] = ("jsonl", *TABLES)
 """Result formats; records.jsonl is always written, since the others are made of it."""
 
 WINDOW = 256
@@ -44,67 +47,32 @@ RUN_NOTES: dict[str, str] = {
     "extra_columns_capped": f"tables hold the first {MAX_EXTRA_COLUMNS} extra columns; records.jsonl holds all",
     "xlsx_rows_capped": "a sheet of the workbook is full; records.jsonl holds all",
     "report_failed": "report.html could not be made",
+    "shard_damaged": "a part of the unfinished result was damaged on the disk and was made again",
 }
 """Notes about a whole run, for people and the manifest."""
 
 
 @dataclass(slots=True)
-class Tally:
-    """Counts of a run, as they stand in the manifest."""
+class Memory:
+    """What the processes of a run tell of their memory: process → the last that it told."""
 
-    read: int = 0
-    ok: int = 0
-    warned: int = 0
-    rejected: int = 0
-    rejects: Counter[str] = field(default_factory=Counter)
-    warnings: Counter[str] = field(default_factory=Counter)
-    fields: Counter[str] = field(default_factory=Counter)
-    extra: dict[str, None] = field(default_factory=dict)
-    extra_capped: bool = False
-    review: int = 0
-    photos: Counter[str] = field(default_factory=Counter)
-    memory: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    limit_bytes: int | None
+    told: dict[int, Mapping[str, Any]] = field(default_factory=dict)
 
     def add(self, result: ChunkResult) -> None:
-        self.ok += result.ok
-        self.warned += result.warned
-        self.rejected += len(result.rejects)
-        self.rejects.update(r.code for r in result.rejects)
-        self.warnings.update(result.warnings)
-        self.fields.update(result.fields)
-        self.review += result.review
-        self.photos.update(result.photos)
         if result.memory:
-            self.memory[result.memory["pid"]] = result.memory
-        for name in result.extra:
-            if name not in self.extra:
-                if len(self.extra) >= MAX_EXTRA_COLUMNS:
-                    self.extra_capped = True
-                    break
-                self.extra[name] = None
+            self.told[result.memory["pid"]] = result.memory
 
-    @property
-    def structured(self) -> int:
-        return self.ok + self.warned
-
-    def photo_counts(self) -> dict[str, Any]:
-        """Records that name a photograph, those whose photograph was used, and why the others were not: reason → records."""
-        refused = {code.removeprefix("image_"): n for code, n in sorted(self.warnings.items()) if code.startswith("image_")}
-        return {"named": self.photos["named"], "used": self.photos["used"], "refused": refused}
-
-    def memory_held(self, limit_bytes: int | None) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What each process held at most, this one now and the workers at their last chunk, and the largest batch of any."""
-        here, told = os.getpid(), list(self.memory.values())
+        here, told = os.getpid(), list(self.told.values())
         peaks = {"main": [peak_resident_bytes()], "worker": [m["peak_bytes"] for m in told if m["pid"] != here]}
         batches = [m["largest_batch"] for m in told if "largest_batch" in m]
-        return {"limit_bytes": limit_bytes, "peak_bytes": sum(map(sum, peaks.values())),
+        return {"limit_bytes": self.limit_bytes, "peak_bytes": sum(map(sum, peaks.values())),
                 "processes": [{"process": name, "peak_bytes": peak} for name, some in peaks.items() for peak in some],
                 "budget": next((m["budget"] for m in told if m.get("budget")), None),
                 "largest_batch": max(batches, key=lambda b: b["windows"] * b["chars"] ** 2, default=None),
                 "halvings": sum(m.get("halvings", 0) for m in told)}
-
-    def to_dict(self) -> dict[str, int]:
-        return {"in": self.read, "ok": self.ok, "warned": self.warned, "rejected": self.rejected}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +84,9 @@ class RunSummary:
         counts: in, ok, warned, rejected.
         rejects: reject code → how many.
         notes: keys of `RUN_NOTES`.
-        photos: see `Tally.photo_counts`.
-        elapsed_s, records_per_s: from the first row read to the last file moved.
+        photos: see `Counts.photo_counts`.
+        elapsed_s, records_per_s: from the first row read to the last file moved, over the rows of this process.
+        resumed: rows that an earlier process had done.
         report: report.html, or None where none was asked for or it failed.
     """
 
@@ -129,6 +98,7 @@ class RunSummary:
     records_per_s: float
     report: Path | None
     photos: Mapping[str, Any] = field(default_factory=dict)
+    resumed: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -142,11 +112,13 @@ def run_batch(
     out: Path,
     *,
     factory: Factory | None = None,
+    engine: Engine = run_in_processes,
     workers: int = 1,
     window: int = WINDOW,
     formats: Sequence[str] = ("jsonl",),
     fresh: bool = False,
     inputs: Sequence[Path] = (),
+    identity: Mapping[str, Any] | None = None,
     facts: Callable[[], list[dict[str, Any]]] = list,
     settings: Mapping[str, Any] | None = None,
     memory_limit_bytes: int | None = None,
@@ -154,21 +126,23 @@ def run_batch(
     progress: Progress | None = None,
     write_report: Callable[[Path], Path] | None = None,
 ) -> RunSummary:
-    """Structures a stream of records into an output folder.
+    """Structures a stream of records into an output folder, or goes on with a run that was cut off.
 
     Memory is that of the window, whatever the length of the stream: with one process at most `window` rows are
     taken ahead of what is written, with several at most two chunks of 128 rows per process; fewer where texts are long.
 
     Args:
-        records: records and the reader's rejects, in input order.
+        records: records and the reader's rejects, in input order; the same ones in the same order where a run goes on.
         structure_many: the structurer; None where `factory` is given.
         out: folder of the result, see `folder.open_folder`.
         factory: makes the structurer; needed for more than one worker (it has to be picklable).
+        engine: what structures where more than one worker is asked for.
         workers: processes; a batch of up to 64 rows stays in this one.
         window: rows that one call of the structurer gets at most.
         formats: of `FORMATS`.
-        fresh: replace an earlier result.
+        fresh: replace an earlier result, and do not go on with an unfinished one.
         inputs: input files, which the result must not replace.
+        identity: what the results depend on besides the structurer; a run goes on only where it is the same.
         facts: called at the end; what the manifest says about the inputs.
         settings: what the manifest says about the call.
         memory_limit_bytes: what the manifest names as the limit of all processes; the factory's structurers keep it.
@@ -181,8 +155,10 @@ def run_batch(
         The summary; its `exit_code` is 3 where rows were rejected.
 
     Raises:
-        UsageError: unknown format, or a folder that cannot be used.
-        TcmstructError: the structurer cannot be made, or a worker was lost. Nothing is left in `out` then.
+        MissingExtra: a format needs what is not installed.
+        UsageError: unknown format, a folder that cannot be used, or an unfinished run that is not of this command.
+        Stopped: SIGTERM or Ctrl-C; what is done is kept.
+        TcmstructError: the structurer cannot be made, workers are lost, or the disk is full. What is done is kept here too.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or workers < 1 or window < 1:
@@ -192,51 +168,64 @@ def run_batch(
         if structure_many is None or workers > 1:
             raise UsageError("more than one worker needs a factory", code="option_invalid", where="run_batch")
         factory = _Given(structure_many)
+    tables = [table for name, table in TABLES.items() if name in formats]
+    for table in tables:
+        table.load()  # what is not installed is said before hours of structuring
     progress = progress or Progress()
     started = time.monotonic()
-    tally, notes, first_record_s = Tally(), [], None
+    memory, notes = Memory(memory_limit_bytes), []
 
-    with open_folder(out, fresh=fresh, inputs=inputs) as folder, progress:
-        items = _counted(_unique(iter(records)), tally)
-        with folder.create("records.jsonl") as lines, folder.create("rejects.jsonl") as rejects:
-            described = Described()
-            results, workers = _engine(factory, items, workers, window)
-            with closing(results):
-                for result, told in results:
-                    described = told
-                    lines.write(result.lines)
-                    for r in result.rejects:
-                        rejects.write(dump_line(r.to_dict()))
-                    tally.add(result)
-                    if first_record_s is None and tally.structured:
+    with open_folder(out, fresh=fresh, inputs=inputs, identity=identity) as folder, progress:
+        journal, items = folder.journal, _unique(iter(records))
+        counts, told = _go_on(journal, items, out, progress)
+        resumed, first_record_s = journal.items, None
+        results, workers = _results(factory, engine, items, workers, window, journal.was_killed)
+        with StopRequest(progress.say) as stop, closing(results):
+            for done in results:
+                told = _same(told, done.told.to_dict(), out, resumed)
+                if done.chunk:
+                    journal.add(done.chunk, done.result, told)
+                    counts.add(done.result.counts)
+                    memory.add(done.result)
+                    if first_record_s is None and done.result.lines:
                         first_record_s = time.monotonic() - started
-                    progress.step(tally.structured + tally.rejected, tally.rejected, fraction())
+                    progress.step(counts.done, counts.rejected, fraction())
+                if stop.number is not None:
+                    journal.commit(told)
+                    raise Stopped(journal.items, stop.number)
+            journal.commit(told)
         structuring_s = time.monotonic() - started
 
-        names = dict.fromkeys((*chain.from_iterable(described.packs.values()), *tally.fields))
-        columns = Columns(tuple(names), tuple(tally.extra), photos=tally.photos["used"] > 0)
-        for name in ("csv", "xlsx"):
-            if name in formats:
-                progress.say(f"writing table.{name}")
-                notes += _TABLES[name](folder, columns)
-        if tally.extra_capped:
+        for part in ("records", "rejects"):
+            with folder.create(f"{part}.jsonl") as file:
+                journal.assemble(part, file)
+        described = Described(**told) if told else Described()
+        names = dict.fromkeys((*chain.from_iterable(described.packs.values()), *counts.fields))
+        columns = Columns(tuple(names), tuple(counts.extra), photos=counts.photos["used"] > 0)
+        for table in tables:
+            progress.say(f"writing {table.files[0]}")
+            notes += table.load()(folder.path("records.jsonl"), columns, folder.path(table.files[0]))
+        if counts.extra_capped:
             notes.append("extra_columns_capped")
+        if journal.damaged:
+            notes.append("shard_damaged")
 
-        elapsed = time.monotonic() - started
-        made = [n for n in ("records.jsonl", "rejects.jsonl", "table.csv", "table.xlsx") if folder.path(n).exists()]
+        elapsed, here = time.monotonic() - started, counts.done - resumed
+        total = {"in": journal.items, "ok": counts.ok, "warned": counts.warned, "rejected": counts.rejected}
+        made = [name for name in ("records.jsonl", "rejects.jsonl", *FILES) if folder.path(name).exists()]
         manifest = {
-            "tool": "tcmstruct", "version": tool_version(), "counts": tally.to_dict(),
-            "rejects": dict(sorted(tally.rejects.items())), "warnings": dict(sorted(tally.warnings.items())),
-            "fields": dict(described.packs), "coverage": {name: tally.fields[name] for name in columns.fields},
-            "photos": tally.photo_counts(), "review": tally.review, "review_threshold": described.review_threshold,
+            "tool": "tcmstruct", "version": tool_version(), "counts": total,
+            "rejects": dict(sorted(counts.rejects.items())), "warnings": dict(sorted(counts.warnings.items())),
+            "fields": dict(described.packs), "coverage": {name: counts.fields[name] for name in columns.fields},
+            "photos": counts.photo_counts(), "review": counts.review, "review_threshold": described.review_threshold,
             "model": described.model, "photo_models": dict(described.photo_models), "schema": described.schema,
             "backend": dict(described.backend), "inputs": facts(),
-            "outputs": folder.fingerprint(made), "notes": notes, "memory": tally.memory_held(memory_limit_bytes),
+            "outputs": folder.fingerprint(made), "notes": notes, "memory": memory.to_dict(),
             "settings": {**(settings or {}), "formats": list(dict.fromkeys(("jsonl", *formats))), "workers": workers,
                          "window": window},
             "timing": {"elapsed_s": round(elapsed, 3), "structuring_s": round(structuring_s, 3),
                        "first_record_s": None if first_record_s is None else round(first_record_s, 3),
-                       "records_per_s": round(tally.read / elapsed, 2) if elapsed else 0.0},
+                       "records_per_s": round(here / elapsed, 2) if elapsed else 0.0, "resumed": resumed},
         }
         folder.write("manifest.json", _pretty(manifest))
         report = _report(folder, write_report, manifest, notes, progress)
@@ -244,9 +233,8 @@ def run_batch(
         folder.write("_SUCCESS", f"{manifest_sha256}  manifest.json\n".encode())
         folder.publish()
 
-    return RunSummary(out, tally.to_dict(), dict(tally.rejects), tuple(notes), elapsed,
-                      tally.read / elapsed if elapsed else 0.0, out / report.name if report else None,
-                      tally.photo_counts())
+    return RunSummary(out, total, dict(counts.rejects), tuple(notes), elapsed, here / elapsed if elapsed else 0.0,
+                      out / report.name if report else None, counts.photo_counts(), resumed)
 
 
 def tool_version() -> str:
@@ -274,34 +262,42 @@ def _unique(items: Iterator[Record | Reject]) -> Iterator[Record | Reject]:
             yield item
 
 
-def _counted(items: Iterator[Record | Reject], tally: Tally) -> Iterator[Record | Reject]:
-    for item in items:
-        tally.read += 1
-        yield item
+def _go_on(journal: Journal, items: Iterator[Record | Reject], out: Path, progress: Progress) -> tuple[Counts, dict[str, Any]]:
+    """Reads over the rows that are done; their counts, and what the structurer said of itself then ({} where none is)."""
+    counts = Counts()
+    if journal.shards:
+        progress.say(f"going on after {journal.items:,} rows that are done")
+    for shard in journal.shards:
+        check_rows(shard, items, out.name)
+        counts.add(shard.counts)
+    return counts, dict(journal.shards[-1].told) if journal.shards else {}
 
 
-def _engine(factory: Factory, items: Iterator[Record | Reject], workers: int,
-            window: int) -> tuple[Iterator[tuple[ChunkResult, Described]], int]:
-    """The stream of results, and the number of processes that it takes."""
-    if workers > 1:
+def _same(before: Mapping[str, Any], now: dict[str, Any], out: Path, resumed: int) -> dict[str, Any]:
+    """What the structurer says of itself now, which is what it said where a run goes on."""
+    changed = [name for name in _DECIDING if before.get(name) != now[name]] if resumed else []
+    if changed:
+        raise UsageError(f"holds an unfinished run with another {', '.join(changed)}", where=out.name, code="run_changed",
+                         hint="finish it with the model and schema as before, or begin anew with --fresh")
+    return now
+
+
+_DECIDING = ("model", "schema", "photo_models")
+"""What `Described` tells that results depend on."""
+
+
+def _results(factory: Factory, engine: Engine, items: Iterator[Record | Reject], workers: int, window: int,
+             was_killed: bool) -> tuple[Iterator[Done], int]:
+    """The stream of results, and the number of processes that it takes.
+
+    Where the process before this one was killed, a record may have done it: then even a single worker is a process of its own.
+    """
+    if workers > 1 or was_killed:
         head: Chunk = list(islice(items, SMALL_BATCH + 1))
         items = chain(head, items)
-        if len(head) > SMALL_BATCH:
-            return run_in_workers(factory, chunked(items, FIRST_WINDOW, min(window, WORKER_CHUNK)), workers), workers
+        if len(head) > SMALL_BATCH or (was_killed and head):
+            return engine(factory, chunked(items, FIRST_WINDOW, min(window, WORKER_CHUNK)), workers), workers
     return run_here(factory, chunked(items, FIRST_WINDOW, window)), 1
-
-
-def _write_csv(folder: OutFolder, columns: Columns) -> list[str]:
-    file: BinaryIO
-    with folder.create("table.csv") as file:
-        return write_csv(read_lines(folder.path("records.jsonl")), columns, file)
-
-
-def _write_xlsx(folder: OutFolder, columns: Columns) -> list[str]:
-    return write_xlsx(read_lines(folder.path("records.jsonl")), columns, folder.path("table.xlsx"))
-
-
-_TABLES: dict[str, Callable[[OutFolder, Columns], list[str]]] = {"csv": _write_csv, "xlsx": _write_xlsx}
 
 
 def _report(folder: OutFolder, write_report: Callable[[Path], Path] | None, manifest: dict[str, Any], notes: list[str],

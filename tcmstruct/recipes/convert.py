@@ -6,21 +6,26 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from tcmstruct.batch.engine import Engine
 from tcmstruct.batch.progress import Progress, progress_for
 from tcmstruct.batch.resources import available_cores, default_workers
-from tcmstruct.batch.run import RUN_NOTES, RunSummary, run_batch
+from tcmstruct.batch.run import RUN_NOTES, RunSummary, run_batch, tool_version
 from tcmstruct.emr.columns import parse_overrides
-from tcmstruct.emr.database import is_url
+from tcmstruct.emr.database import is_url, shown_url
 from tcmstruct.emr.reader import FILE_NOTES, open_sources
 from tcmstruct.emr.rows import Reject
-from tcmstruct.errors import UsageError
+from tcmstruct.errors import MissingExtra, UsageError
 from tcmstruct.image.paths import image_folder
 from tcmstruct.record import Record
+
+ENGINES: dict[str, str] = {"local": "processes:run_in_processes", "ray": "ray_pool:run_in_ray"}
+"""What structures a batch: processes of this machine, or actors of a Ray cluster (the extra [ray])."""
 
 DEFAULT_FORMATS: tuple[str, ...] = ("jsonl", "xlsx", "csv")
 
@@ -69,8 +74,10 @@ def convert(
     image_root: Path | None = None,
     memory_limit_bytes: int | None = None,
     workers: int | None = None,
+    engine: str = "local",
     fresh: bool = False,
     report: bool = True,
+    identified: bool = False,
     factory: Any = None,
     progress: Progress | None = None,
 ) -> RunSummary:
@@ -81,15 +88,18 @@ def convert(
         out: folder of the result.
         mapping: "列=字段" pairs that overrule the alias table; a column may be named by its number, "#2".
         encoding: codec of the text files, overruling what is found.
-        formats: of jsonl, csv, xlsx.
+        formats: of `batch.run.FORMATS`.
         schema: names of shipped packs, or TOML files.
         model: model folder; None takes the shipped one.
         codes: CSV of the hospital's own diagnosis codes, added to the shipped ones; its fingerprint stands in the manifest.
         image_root: folder that the paths in the image column start from; None looks at no photograph.
         memory_limit_bytes: for all processes together.
         workers: processes; None takes one per core as far as memory allows.
-        fresh: replace an earlier result in `out`.
+        engine: a key of `ENGINES`.
+        fresh: replace an earlier result in `out`, and begin an unfinished one anew.
         report: make report.html.
+        identified: report.html shows names, numbers and dates as they are; otherwise they are replaced there. The records and
+            tables themselves always hold what the input held.
         factory: makes the structurer, in place of the shipped pipeline.
         progress: where to tell progress; stderr by default.
 
@@ -135,15 +145,18 @@ def convert(
         known = [part * size for part, size in zip(parts, sizes, strict=True) if part is not None]
         return sum(known) / max(1, sum(sizes)) if len(known) == len(parts) else None
 
+    options = {"map": list(mapping), "encoding": encoding, "schema": [Path(s).name for s in schema],
+               "codes": None if codes is None else {"file": codes.name, "sha256": _sha256(codes)},
+               "image_root": None if image_root is None else image_root.resolve().name}
     shown_before = {(s.facts.label, note) for s in sources for note in s.facts.notes}
     summary = run_batch(
-        _chained(sources), None, out, factory=factory, workers=workers, formats=formats, fresh=fresh, inputs=files,
+        _chained(sources), None, out, factory=factory, engine=_engine(engine), workers=workers, formats=formats, fresh=fresh, inputs=files,
         facts=lambda: [source.facts.to_dict() for source in sources],
-        settings={"map": list(mapping), "encoding": encoding, "schema": [Path(s).name for s in schema],
-                  "codes": None if codes is None else {"file": codes.name, "sha256": sha256(codes.read_bytes()).hexdigest()},
-                  "image_root": None if image_root is None else image_root.resolve().name, "memory_limit_bytes": memory_limit_bytes},
+        identity={"version": tool_version(), "inputs": [_identity(given) for given in inputs], **options,
+                  "schema files": [_sha256(Path(s)) for s in schema if Path(s).is_file()]},
+        settings={**options, "memory_limit_bytes": memory_limit_bytes},
         memory_limit_bytes=memory_limit_bytes, fraction=fraction, progress=progress or progress_for(),
-        write_report=_report_writer() if report else None,
+        write_report=_report_writer(identified) if report else None,
     )
     for source in sources:
         for note in source.facts.notes:
@@ -160,15 +173,35 @@ def share_of_limit(limit_bytes: int, workers: int) -> int:
     return limit_bytes if workers == 1 else max(0, limit_bytes - MAIN_BYTES) // workers
 
 
+def _engine(name: str) -> Engine:
+    if name not in ENGINES:
+        raise UsageError(f"is none of {', '.join(ENGINES)}", where="--engine", code="option_invalid")
+    module, _, function = ENGINES[name].partition(":")
+    try:
+        return getattr(import_module(f"tcmstruct.batch.{module}"), function)
+    except ImportError:
+        raise MissingExtra(f"the engine {name}", name) from None
+
+
+def _identity(given: Path | str) -> dict[str, str]:
+    """What tells an input from another: the content of a file; of a database its name, for its rows are compared as they are read."""
+    return {"url": shown_url(given)} if isinstance(given, str) else {"file": given.name, "sha256": _sha256(given)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
 def _chained(sources: Sequence[Any]) -> Iterator[Record | Reject]:
     return chain.from_iterable(sources)
 
 
-def _report_writer() -> Any:
+def _report_writer(identified: bool) -> Any:
     def write(folder: Path) -> Path:
         from tcmstruct.report import write_report
 
-        return write_report(folder)
+        return write_report(folder, identified=identified)
 
     return write
 
@@ -180,9 +213,9 @@ def _warn(text: str) -> None:
 def _tell(summary: RunSummary) -> None:
     """The outcome in three lines on stderr."""
     counts = summary.counts
-    print(f"{counts['in']:,} records: {counts['ok']:,} ok, {counts['warned']:,} with warnings, "
-          f"{counts['rejected']:,} rejected · {summary.elapsed_s:.1f} s · {summary.records_per_s:,.1f} records/s",
-          file=sys.stderr)
+    before = f" · {summary.resumed:,} of them before" if summary.resumed else ""
+    print(f"{counts['in']:,} records: {counts['ok']:,} ok, {counts['warned']:,} with warnings, {counts['rejected']:,} rejected{before}"
+          f" · {summary.elapsed_s:.1f} s · {summary.records_per_s:,.1f} records/s", file=sys.stderr)
     if summary.rejects:
         codes = ", ".join(f"{code} {n:,}" for code, n in sorted(summary.rejects.items()))
         print(f"rejected: {codes} → {summary.out / 'rejects.jsonl'}", file=sys.stderr)

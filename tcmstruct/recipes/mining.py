@@ -16,7 +16,7 @@ import numpy as np
 from rapidfuzz import fuzz, process
 
 from tcmstruct.batch.progress import Progress, progress_for
-from tcmstruct.batch.tables import defuse
+from tcmstruct.batch.tables.csv_table import defuse
 from tcmstruct.emr.columns import parse_overrides
 from tcmstruct.emr.delimited import open_text
 from tcmstruct.emr.encoding import sniff_encoding

@@ -92,3 +92,36 @@ class dies_if_not:  # a factory, named like a function
         import os
 
         return Fake() if os.getpid() == self.pid else dies()
+
+
+@dataclass
+class Killing(Fake):
+    """Ends its process at a text with `on`, as a fault in a library does."""
+
+    on: str = "致命"
+    sizes: list[int] = field(default_factory=list)
+
+    def structure_many(self, records: Sequence[Record]) -> list[StructuredRecord]:
+        if any(self.on in record.text for record in records):
+            dies()
+        return super().structure_many(records)
+
+
+@dataclass
+class Slow(Fake):
+    """Takes its time, so that a run can be met in the middle."""
+
+    seconds: float = 0.002
+    sizes: list[int] = field(default_factory=list)
+
+    def structure_many(self, records: Sequence[Record]) -> list[StructuredRecord]:
+        import time
+
+        time.sleep(self.seconds * len(records))
+        return super().structure_many(records)
+
+
+class Other(Slow):
+    """The same with another model."""
+
+    model_fingerprint = "m2"

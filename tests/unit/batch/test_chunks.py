@@ -73,7 +73,7 @@ def test_a_result_that_does_not_point_into_the_text_is_not_written(wrong):
 
 def test_answers_in_the_wrong_place_are_noticed():
     result = structure_chunk(lambda records: [fakes.finds_fever(r) for r in reversed(records)], batch(4))
-    assert result.ok == 4  # one by one the order is right
+    assert result.counts.ok == 4  # one by one the order is right
     result = structure_chunk(lambda records: [], batch(4))
     assert [r.code for r in result.rejects] == ["structuring_failed"] * 4
 
@@ -81,7 +81,8 @@ def test_answers_in_the_wrong_place_are_noticed():
 def test_tallies():
     items = [Record("1", "有发热", extra={"a": "1"}), Record("2", "咳嗽", extra={"b": "2"})]
     result = structure_chunk(fakes.Fake().structure_many, items)
-    assert (result.ok, result.review, dict(result.fields), list(result.extra)) == (2, 1, {"有无发热": 1}, ["a", "b"])
+    counts = result.counts
+    assert (counts.ok, counts.review, dict(counts.fields), list(counts.extra)) == (2, 1, {"有无发热": 1}, ["a", "b"])
 
 
 def test_chunks_grow_after_the_first_and_take_no_more_than_they_give():

@@ -1,5 +1,3 @@
-import os
-
 import pytest
 
 from tcmstruct.batch.folder import OWNED, open_folder
@@ -50,13 +48,3 @@ def test_nothing_stands_in_place_before_the_end(tmp_path):
         assert not set(OWNED).intersection(p.name for p in (tmp_path / "o").iterdir())
         raise RuntimeError
     assert not (tmp_path / "o").exists()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="process ids are asked for on POSIX only")
-def test_what_a_killed_run_left_is_cleared_away(tmp_path):
-    dead, alive = tmp_path / ".tcmstruct-part-999999999", tmp_path / f".tcmstruct-part-{os.getppid()}"
-    for folder in (dead, alive):
-        folder.mkdir()
-        (folder / "records.jsonl").write_text("text")
-    fill(tmp_path)
-    assert (dead.exists(), alive.exists()) == (False, True)

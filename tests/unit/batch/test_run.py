@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tcmstruct.batch import run_batch
-from tcmstruct.batch.engine import CHUNKS_AHEAD
+from tcmstruct.batch.pool import CHUNKS_AHEAD
 from tcmstruct.batch.progress import Progress
 from tcmstruct.batch.run import FIRST_WINDOW, SMALL_BATCH, WORKER_CHUNK
 from tcmstruct.emr.rows import ReadRecord, Reject
@@ -128,7 +128,6 @@ def test_workers_take_no_more_ahead_than_their_chunks(tmp_path):
     run_batch(source, None, tmp_path / "o", factory=fakes.Fake, workers=2, progress=Steps())
     assert source.furthest <= WORKER_CHUNK * (CHUNKS_AHEAD * 2 + 1)
     assert [r["id"] for r in lines(tmp_path / "o" / "records.jsonl")] == [f"r{k}" for k in range(1500)]
-
 
 
 

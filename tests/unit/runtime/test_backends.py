@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from tcmstruct.errors import MissingExtra, ModelError, UsageError
-from tcmstruct.runtime import backends, memory
+from tcmstruct.runtime import backends, memory, memory_fit
 from tcmstruct.runtime.memory import BatchMemory
 from tcmstruct.runtime.model_folder import DEFAULT_FOLDER, open_folder
 from tcmstruct.runtime.tagger import OnnxTagger
@@ -125,7 +125,7 @@ def test_cuda_reads_what_the_processor_reads_under_any_limit():
     free = tagger.scores(TEXTS)
     for one, other in zip(wanted, free, strict=True):
         assert all(np.allclose(a.tags["gold"], b.tags["gold"], atol=0.05) for a, b in zip(one, other, strict=True))
-    fitted = memory.fit(MODEL, 1, "cuda")
+    fitted = memory_fit.fit(MODEL, 1, "cuda")
     assert fitted.source == "fitted"
     limit = tagger.device_bytes + fitted.bytes(1, 512)
     tagger.budget = memory.budget(limit, fitted, device_bytes=tagger.device_bytes)

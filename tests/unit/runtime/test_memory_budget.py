@@ -11,7 +11,7 @@ import pytest
 from tcmstruct.errors import UsageError
 from tcmstruct.image.decode import MAX_WORKING_BYTES
 from tcmstruct.image.paths import MAX_FILE_BYTES
-from tcmstruct.runtime import memory
+from tcmstruct.runtime import memory, memory_fit
 from tcmstruct.runtime.memory import BatchMemory
 from tcmstruct.runtime.model_folder import DEFAULT_FOLDER
 
@@ -20,28 +20,28 @@ MODEL = DEFAULT_FOLDER / "model.onnx"
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="largest resident sets are read from /proc")
 
 
-def points(per_char, per_pair, fixed, shapes=memory.SHAPES):
+def points(per_char, per_pair, fixed, shapes=memory_fit.SHAPES):
     return [(b, chars, int(per_char * b * chars + per_pair * b * chars**2 + fixed)) for b, chars in shapes]
 
 
 @pytest.mark.parametrize("true", [(9_000, 36, 500_000), (20_000, 0, 3_000_000), (5_000, 100, 0)])
 def test_the_fit_finds_what_made_the_points(true):
-    found = memory.fitted_to(points(*true))
+    found = memory_fit.fitted_to(points(*true))
     assert (found.per_char, found.per_pair, found.fixed) == pytest.approx(true, rel=1e-3, abs=2)
     assert found.source == "fitted"
 
 
 def test_no_measured_batch_lies_above_the_fit():
     measured = [(b, chars, int(grown * (1.2 if n % 2 else 0.9))) for n, (b, chars, grown) in enumerate(points(9_000, 36, 500_000))]
-    found = memory.fitted_to(measured)
+    found = memory_fit.fitted_to(measured)
     assert all(found.bytes(b, chars) >= grown for b, chars, grown in measured)
     assert min(found.per_char, found.per_pair, found.fixed) >= 0
 
 
-@pytest.mark.parametrize("bad", [[(b, chars, 0) for b, chars in memory.SHAPES], points(1, 0, 0), points(1e9, 0, 0)])
+@pytest.mark.parametrize("bad", [[(b, chars, 0) for b, chars in memory_fit.SHAPES], points(1, 0, 0), points(1e9, 0, 0)])
 def test_points_that_no_batch_makes_are_refused(bad):
     with pytest.raises(ValueError, match=r"batch"):
-        memory.fitted_to(bad)
+        memory_fit.fitted_to(bad)
 
 
 def test_a_batch_that_fits_is_the_largest_that_does():
@@ -87,15 +87,15 @@ def cache(monkeypatch, tmp_path):
 @pytest.fixture
 def fits(monkeypatch):
     made = []
-    monkeypatch.setattr(memory, "fit", lambda model, threads, backend: (made.append(threads)
+    monkeypatch.setattr(memory_fit, "fit", lambda model, threads, backend: (made.append(threads)
                                                                         or BatchMemory(9_000 + len(made), 36, 0, "fitted")))
     return made
 
 
 def test_a_fit_is_remembered_for_its_model_and_threads(cache, fits):
-    first = memory.remembered_fit(MODEL, "a", 1)
-    assert memory.remembered_fit(MODEL, "a", 1) == first
-    assert len({memory.remembered_fit(MODEL, sha, threads) for sha, threads in (("a", 1), ("a", 2), ("b", 1))}) == 3
+    first = memory_fit.remembered_fit(MODEL, "a", 1)
+    assert memory_fit.remembered_fit(MODEL, "a", 1) == first
+    assert len({memory_fit.remembered_fit(MODEL, sha, threads) for sha, threads in (("a", 1), ("a", 2), ("b", 1))}) == 3
     assert fits == [1, 2, 1]
     if os.name == "posix":
         assert stat.S_IMODE(cache.stat().st_mode) == 0o600
@@ -103,16 +103,16 @@ def test_a_fit_is_remembered_for_its_model_and_threads(cache, fits):
 
 
 def test_another_onnxruntime_is_fitted_anew(cache, fits, monkeypatch):
-    memory.remembered_fit(MODEL, "a", 1)
-    monkeypatch.setattr(memory.backends, "versions", lambda: ("0.0",))
-    memory.remembered_fit(MODEL, "a", 1)
+    memory_fit.remembered_fit(MODEL, "a", 1)
+    monkeypatch.setattr(memory_fit.backends, "versions", lambda: ("0.0",))
+    memory_fit.remembered_fit(MODEL, "a", 1)
     assert len(fits) == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", "entry: 5", "entry: {}", "per_char: null", "per_char: -1", "per_char: NaN",
                                     "other: 1", "source: \"constants\""])
 def test_a_damaged_cache_is_ignored_and_replaced(cache, fits, damage):
-    memory.remembered_fit(MODEL, "a", 1)
+    memory_fit.remembered_fit(MODEL, "a", 1)
     if isinstance(damage, str):
         what, _, value = damage.partition(": ")
         known = json.loads(cache.read_text())
@@ -121,7 +121,7 @@ def test_a_damaged_cache_is_ignored_and_replaced(cache, fits, damage):
         known[key] = value if what == "entry" else {**known[key], what: value}
         damage = json.dumps(known).encode()
     cache.write_bytes(damage)
-    found = memory.remembered_fit(MODEL, "a", 1)
+    found = memory_fit.remembered_fit(MODEL, "a", 1)
     assert found.per_char == 9_002
     assert asdict(found) in json.loads(cache.read_text()).values()
 
@@ -129,13 +129,13 @@ def test_a_damaged_cache_is_ignored_and_replaced(cache, fits, damage):
 def test_constants_stand_in_and_are_not_remembered(cache, tmp_path):
     broken = tmp_path / "model.onnx"
     broken.write_bytes(b"no model")
-    assert memory.remembered_fit(broken, "a", 1) == BatchMemory() == memory.fit(tmp_path / "missing.onnx")
+    assert memory_fit.remembered_fit(broken, "a", 1) == BatchMemory() == memory_fit.fit(tmp_path / "missing.onnx")
     assert not cache.exists()
 
 
 @linux
 def test_the_shipped_model_is_fitted_and_the_constants_are_of_its_size(cache):
-    found = memory.remembered_fit(MODEL, "a", 1)
+    found = memory_fit.remembered_fit(MODEL, "a", 1)
     assert found.source == "fitted"
     for windows, chars in ((48, 64), (6, 512)):
         assert 0.4 < found.bytes(windows, chars) / BatchMemory().bytes(windows, chars) < 2.5
