@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from tcmstruct.emr.rows import Fault
 from tcmstruct.emr.zipparts import LIMITS, Part, PartBroken, Parts, ZipLimits, bomb
@@ -24,6 +25,20 @@ _GZIP_RATIO = 1_000
 _SYSTEM = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|Thumbs\.db$|desktop\.ini$|\._)", re.I)
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _LONGEST_NAME = 120
+
+
+class Member(NamedTuple):
+    """A file of an archive, unpacked.
+
+    Attributes:
+        name: as it may be shown.
+        path: where it lies; whoever asks for it deletes it.
+        broken: only its beginning is there.
+    """
+
+    name: str
+    path: Path
+    broken: bool = False
 
 
 def member_kind(names: list[str]) -> str:
@@ -47,7 +62,7 @@ def zip_kind(path: Path, label: str = "") -> str:
         return member_kind([part.name for part in parts.parts])
 
 
-def unpack(path: Path, folder: Path, *, label: str = "", limits: ZipLimits = LIMITS) -> Iterator[tuple[str, Path] | Fault]:
+def unpack(path: Path, folder: Path, *, label: str = "", limits: ZipLimits = LIMITS) -> Iterator[Member | Fault]:
     """The files of an archive, in its order.
 
     Args:
@@ -57,8 +72,8 @@ def unpack(path: Path, folder: Path, *, label: str = "", limits: ZipLimits = LIM
         limits: what a zip may inflate to.
 
     Yields:
-        (name as it may be shown, unpacked file); whoever asks deletes it. A `Fault("member_refused")` for each entry that
-        cannot be used, and `Fault("cut_short")` last where the archive was cut off.
+        Each file that can be used. A `Fault("member_refused")` for each entry that cannot, and `Fault("cut_short")` last where
+        the archive was cut off.
 
     Raises:
         InputRefused: damaged (`zip_invalid`), or too large to unpack (`zip_bomb`).
@@ -72,7 +87,7 @@ def unpack(path: Path, folder: Path, *, label: str = "", limits: ZipLimits = LIM
         yield from _unzip(path, folder, label, limits)
 
 
-def _unzip(path: Path, folder: Path, label: str, limits: ZipLimits) -> Iterator[tuple[str, Path] | Fault]:
+def _unzip(path: Path, folder: Path, label: str, limits: ZipLimits) -> Iterator[Member | Fault]:
     seen: dict[str, int] = {}
     with Parts(path, label, limits) as parts:
         parts.check()
@@ -95,7 +110,7 @@ def _unzip(path: Path, folder: Path, label: str, limits: ZipLimits) -> Iterator[
                 continue
             name = shown_name(part.name)
             seen[name] = count = seen.get(name, 0) + 1
-            yield (name if count == 1 else f"{name}~{count}"), target
+            yield Member(name if count == 1 else f"{name}~{count}", target, bool(broken))
             if broken:
                 yield Fault("member_refused" if not parts.cut else "cut_short", f"only its beginning was read: {broken}",
                             f"entry {number}")
@@ -128,7 +143,7 @@ def _write(target: Path, pieces: Iterator[bytes]) -> None:
             file.write(piece)
 
 
-def _gunzip(path: Path, folder: Path, label: str) -> Iterator[tuple[str, Path] | Fault]:
+def _gunzip(path: Path, folder: Path, label: str) -> Iterator[Member | Fault]:
     target = folder / "member-00001"
     broken = ""
 
@@ -169,6 +184,6 @@ def _gunzip(path: Path, folder: Path, label: str) -> Iterator[tuple[str, Path] |
         target.unlink()
         raise InputRefused("is a damaged gzip file", where=label, code="zip_invalid", hint="copy it again")
     name = shown_name(path.name)
-    yield (name[:-3] if name.lower().endswith(".gz") and len(name) > 3 else name), target
+    yield Member(name[:-3] if name.lower().endswith(".gz") and len(name) > 3 else name, target, bool(broken))
     if broken:
         yield Fault("cut_short", f"only its beginning was read: {broken}", "end")

@@ -17,6 +17,7 @@ ROLES: tuple[str, ...] = ("id", "text", "dept", "image", "extra", "ignore")
 """What a column can be. `--map 列=ignore` leaves a column out."""
 
 _DROPPED = re.compile(r"[\s\"'“”‘’()\[\]<>{}【】《》「」『』_\-—·•/\\.:：*]+")
+_LONGEST_NAME = 200
 _LONGEST_LABEL = 24
 _LONGEST_PLACEHOLDER = 40
 _SENTENCE_MARKS = frozenset("。；！？，、,;!?")
@@ -55,6 +56,8 @@ class ColumnMap:
 
 def normal_name(name: str) -> str:
     """A column name as it is compared: NFKC, lower case, without blanks, quotes, brackets and joining marks."""
+    if len(name) > _LONGEST_NAME:  # a cell of a first row that is no header may be megabytes long
+        return name
     return _DROPPED.sub("", unicodedata.normalize("NFKC", name).lower())
 
 
@@ -219,6 +222,22 @@ def no_text_column(header: Sequence[str], where: str) -> InputRefused:
                         code="no_text_column",
                         hint="name it with --map 列=text (or by its number: --map '#2=text'); "
                              "the first line must be a header")
+
+
+def check_repeated(header: Sequence[str], overrides: Mapping[str, str], where: str) -> None:
+    """Refuses a table that has two text columns of the same name: which of them is meant, only a person can say.
+
+    Raises:
+        InputRefused: with the numbers of the columns (code `column_twice`); not where `--map` gives the later one a role.
+    """
+    names, first = unique_names(header), dict[str, int]()
+    for number, raw in enumerate(header, 1):
+        name = raw.strip()
+        at = first.setdefault(name, number)
+        named = {f"#{number}", names[number - 1], raw} & overrides.keys()
+        if at != number and not named and known_role(name) == "text":
+            raise InputRefused(f"two columns are named {safe_label(name, number)}: number {at} and number {number}", where=where,
+                               code="column_twice", hint=f"say what the later one is: --map '#{number}=text', or =extra, =ignore")
 
 
 def check_overrides(header: Sequence[str], overrides: Mapping[str, str], where: str) -> None:

@@ -118,10 +118,13 @@ class _Page:
 
     def _field(self, element: Element) -> None:
         """An input field: its value stays in the page; a known name makes it a section or a fact."""
-        name = next((text for text in (_text(element, tag) for tag in ("Name", "ID")) if text and known_role(text)), "")
-        before = "".join(self._pieces[-4:]).rstrip(" \t\u3000：:】")
+        name = _text(element, "Name")
+        role = known_role(name)
+        if role is None:
+            name = _text(element, "ID")
+            role = known_role(name)
         start = len(self._pieces)
-        if known_role(name) == "text" and not before.endswith(name):
+        if role == "text" and not "".join(self._pieces[-4:]).rstrip(" \t\u3000：:】").endswith(name):
             self._pieces.append(f"\n{name}：")
         inner = len(self._pieces)
         self._inside(element)
@@ -131,7 +134,7 @@ class _Page:
         value = "".join(self._pieces[inner:]).strip()
         if not value:
             del self._pieces[start:]
-        elif known_role(name) in ("id", "dept", "extra"):
+        elif role in ("id", "dept", "extra"):
             self.fields[name] = value
 
 

@@ -6,10 +6,12 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tcmstruct.emr.columns import map_columns
 from tcmstruct.emr.encoding import MARK_BAD_BYTES, sniff_encoding
+from tcmstruct.emr.jsonlines import skip_mark
 from tcmstruct.emr.rows import MAX_ROW_CHARS, Fault
 from tcmstruct.emr.source import TITLE_ROWS, FileFacts, Given, Table
 
@@ -17,6 +19,7 @@ DELIMITERS: tuple[str, ...] = (",", "\t", ";", "|")
 """Delimiters that are tried, the commonest first."""
 
 _SNIFF_ROWS = 20
+_BLOCK_CHARS = 1 << 18
 
 csv.field_size_limit(MAX_ROW_CHARS)  # the module's own limit, 131,072 characters, is below a long record
 
@@ -28,9 +31,10 @@ class _RowTooLong(Exception):
 class _Lines:
     """Lines of a file with those of the unfinished row kept, so that a broken row can be gone back over."""
 
-    def __init__(self, file: io.TextIOBase) -> None:
+    def __init__(self, file: io.TextIOBase, ahead: str) -> None:
+        """`ahead` has been read from the file before; it ends with a line, or with the file."""
         self._file = file
-        self._again: list[str] = []
+        self._again = list(io.StringIO(ahead, newline=""))[::-1]
         self.row: list[str] = []
         self._row_chars = 0
 
@@ -46,6 +50,9 @@ class _Lines:
         if self._row_chars > MAX_ROW_CHARS:
             raise _RowTooLong
         return line
+
+    def ahead_is_done(self) -> bool:
+        return not self._again
 
     def start_row(self) -> None:
         self.row = []
@@ -64,12 +71,24 @@ class _Lines:
 def cut_rows(file: io.TextIOBase, delimiter: str) -> Iterator[list[str] | Fault]:
     """Rows of delimited text (RFC 4180 quoting), blank lines as `[]`.
 
-    A quote that never closes would swallow the rest of the file: such a row becomes a `Fault`, and reading goes on
-    with the line after the one on which it began.
+    Whole lines are parsed a block at a time. A block in which a quote does not close, or that is too long, is gone through
+    again row by row: a quote that never closes would swallow the rest of the file, so its row becomes a `Fault`, and reading
+    goes on with the line after the one on which it began.
     """
-    lines = _Lines(file)
+    while block := file.read(_BLOCK_CHARS):
+        if not block.endswith("\n"):
+            block += file.readline(MAX_ROW_CHARS + 1)
+        rows: list[list[str]] | None = None
+        if len(block) <= MAX_ROW_CHARS:
+            with suppress(csv.Error):
+                rows = list(csv.reader(io.StringIO(block, newline=""), delimiter=delimiter, strict=True))
+        yield from _careful_rows(_Lines(file, block), delimiter) if rows is None else rows
+
+
+def _careful_rows(lines: _Lines, delimiter: str) -> Iterator[list[str] | Fault]:
+    """Rows of what was read ahead, one by one; the last may go on behind it."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    while True:
+    while not lines.ahead_is_done():
         lines.start_row()
         try:
             yield next(reader)
@@ -84,8 +103,11 @@ def cut_rows(file: io.TextIOBase, delimiter: str) -> Iterator[list[str] | Fault]
             yield Fault("quote_unclosed")
 
 
-def open_text(raw: io.BufferedIOBase, encoding: str) -> io.TextIOWrapper:
+def open_text(raw: io.BufferedReader, encoding: str) -> io.TextIOWrapper:
     """Decoded text with line ends as they are; undecodable bytes become marks (see `encoding.MARK_BAD_BYTES`)."""
+    if encoding == "utf-8-sig":  # that codec is written in Python
+        skip_mark(raw)
+        encoding = "utf-8"
     return io.TextIOWrapper(raw, encoding, MARK_BAD_BYTES, newline="")
 
 

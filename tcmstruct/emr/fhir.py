@@ -69,8 +69,15 @@ def _entries(stream: BufferedReader, facts: FileFacts) -> Iterator[Resource | Fa
 
 def read_xml(given: Given, facts: FileFacts) -> Iterator[Found | Fault | None]:
     """XML; see `source.RecordReader`."""
-    elements = read_elements(given, facts, _RESOURCES.__contains__)
-    yield from _gather(item if isinstance(item, Fault) else as_resource(item[1]) for item in elements)
+    elements = read_elements(given, facts, lambda name, _: name in _RESOURCES)
+    yield from _gather(item if isinstance(item, Fault) else _resource_or_fault(*item) for item in elements)
+
+
+def _resource_or_fault(place: str, element: Element) -> Resource | Fault:
+    try:
+        return as_resource(element)
+    except RecursionError:
+        return Fault("xml_too_deep", place=place)
 
 
 def _is_one_object_a_line(given: Given) -> bool:

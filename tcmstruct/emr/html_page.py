@@ -41,8 +41,6 @@ _LINE_FEED = "\x01"
 """A line break that is meant, among blanks that are not; HTML cannot hold this character."""
 _BAD_BASE = 0x10FE00
 """A byte that is no text travels through the parser as a character of the last private plane."""
-_MARKED = re.compile(f"[{chr(_BAD_BASE)}-{chr(_BAD_BASE | 255)}]")
-_UNDECODED = re.compile("[\udc80-\udcff]")
 _TO_PRIVATE = {0xDC80 | low: _BAD_BASE | low for low in range(128)}
 _FROM_PRIVATE = {private: bad for bad, private in _TO_PRIVATE.items()}
 
@@ -124,10 +122,11 @@ def clean(text: str) -> str:
         around = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
         return "" if "\n" in found[0] and all(map(_CJK.match, around)) else " "
 
-    shown = _BLANK_RUN.sub(one, text) if _BLANK_RUN.search(text) else text
-    if _LINE_FEED in shown:
-        shown = _BREAKS.sub("\n", shown)
-    return shown.strip(" \n")
+    if " " in text or "\n" in text or _BLANK_RUN.search(text):
+        text = _BLANK_RUN.sub(one, text)
+    if _LINE_FEED in text:
+        text = _BREAKS.sub("\n", text)
+    return text.strip(" \n")
 
 
 @dataclass(slots=True)
@@ -207,6 +206,7 @@ class _Events:
         self._n_tables = 0
         self._done: list[tuple[int, int, Sequence[Any] | Fault]] = []
         self._started = False
+        self._marked = False  # bytes that are no text were met
         self.lines: list[str] = []
         self.too_long = False
 
@@ -217,9 +217,11 @@ class _Events:
             InputRefused: a tag without an end, or what the parser does not take (`html_invalid`).
         """
         text = self._decoder.decode(piece, not piece)
-        if _UNDECODED.search(text):
-            text = text.translate(_TO_PRIVATE)
-        data = text.encode("utf-8", "replace").replace(b"\0", b"\xef\xbf\xbd")
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            self._marked, data = True, text.translate(_TO_PRIVATE).encode("utf-8", "replace")
+        data = data.replace(b"\0", b"\xef\xbf\xbd")
         self._quiet += len(data)
         try:
             if data:
@@ -315,7 +317,7 @@ class _Events:
             self._cells[-1].pieces.append(_LINE_FEED)
             return
         if self._page:
-            line = _plain(self._line)
+            line = self._plain(self._line)
             if line:
                 self.lines += line.split("\n")
         else:
@@ -325,7 +327,7 @@ class _Events:
     def _end_cell(self) -> None:
         if self._cells and self._cells[-1].depth == len(self._tables):
             cell = self._cells.pop()
-            self._tables[-1].row.append((_plain(cell.pieces), cell.across, cell.down))
+            self._tables[-1].row.append((self._plain(cell.pieces), cell.across, cell.down))
 
     def _end_row(self) -> None:
         if not self._tables or not self._tables[-1].open:
@@ -347,10 +349,9 @@ class _Events:
                 self._done.append((table.number, table.line, cells))
         table.row = []
 
-
-def _plain(pieces: list[str]) -> str:
-    text = clean("".join(pieces))
-    return text.translate(_FROM_PRIVATE) if _MARKED.search(text) else text
+    def _plain(self, pieces: list[str]) -> str:
+        text = clean(pieces[0] if len(pieces) == 1 else "".join(pieces))
+        return text.translate(_FROM_PRIVATE) if self._marked else text
 
 
 def _span(value: str | None, most: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,6 +17,15 @@ from tcmstruct.errors import InputRefused
 Unpack = Callable[..., Any]
 OpenMember = Callable[[Given], Source]
 
+def _ends_a_line(path: Path) -> bool:
+    """Whether the last byte of a file ends a line, so that the last row of a table is whole."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - 1))
+        return file.read() == b"\n"
+
+
+_LINE_BY_LINE = frozenset(("delimited", "jsonl"))
 _TABLES_TOLD = 20
 """Tables of members that the facts list: an archive of a thousand documents would tell the same a thousand times."""
 
@@ -52,7 +62,7 @@ class ArchiveSource(Source):
                         self.facts.note("cut_short")
                     yield reject(item.code, f"{label}!{item.place}", detail=item.detail)
                     continue
-                name, path = item
+                name, path, broken = item
                 if self.facts.format == "gzip":  # it holds no name of its own; within an archive the path has ours
                     name = label.rpartition("!")[2].removesuffix(".gz")
                 member = Given(path, f"{label}!{name}", self.given.encoding, self.given.overrides)
@@ -60,7 +70,9 @@ class ArchiveSource(Source):
                     if is_picture(path):
                         self.facts.note("pictures_skipped")
                     else:
-                        yield self._open(member)
+                        source = self._open(member)
+                        source.cut = broken and not (source.facts.format in _LINE_BY_LINE and _ends_a_line(path))
+                        yield source
                 except InputRefused as error:
                     yield reject("member_refused", member.label, detail=f"{error.code}: {error.what}")
                 finally:

@@ -53,11 +53,13 @@ REJECT_CODES: dict[str, str] = {
 
 WARNING_CODES: dict[str, str] = {
     "id_missing": "the id cell is empty; the id was made from file and row",
-    "id_lost_digits": "the id looks like a rounded number (1.1E+17): digits may be lost in the spreadsheet",
+    "id_lost_digits": "the id is a rounded number (1.1E+17) whose digits are lost: the id was made from file and row, the number is "
+                      "kept in extra",
 }
 """Codes that a reader adds to `StructuredRecord.warnings`."""
 
 _ROUNDED_NUMBER = re.compile(r"\s*\d(\.\d+)?[eE]\+?\d+\s*")
+_NO_ID = (bool, list, dict)
 _EXACT_FLOAT_LIMIT = 10.0**15
 """Spreadsheets keep 15 significant digits."""
 
@@ -153,7 +155,8 @@ def shown_id(value: Any) -> tuple[str | None, tuple[str, ...]]:
         return None, ()
     if isinstance(value, str):
         text = value.strip()
-        return text or None, (("id_lost_digits",) if _ROUNDED_NUMBER.fullmatch(text) else ())
+        rounded = ("E" in text or "e" in text) and _ROUNDED_NUMBER.fullmatch(text)
+        return text or None, (("id_lost_digits",) if rounded else ())
     lost = isinstance(value, float) and (abs(value) >= _EXACT_FLOAT_LIMIT or not value.is_integer())
     return cell_text(value), (("id_lost_digits",) if lost else ())
 
@@ -182,8 +185,9 @@ def cell_text(value: Any) -> str:
             return str(value)
 
 
-def spoiled(cells: Sequence[Any]) -> tuple[str, int] | None:
-    """The first fault of the characters of a row: its code and the number of its column (from 1), or None."""
+def spoiled(cells: Sequence[Any]) -> tuple[str, int, int] | None:
+    """The first fault of the characters of a row: its code, the number of its column and of the character within it (both from
+    1); None where there is none."""
     try:
         whole = "".join(cells)  # most rows are text and sound: one look at all of it
         if "\0" not in whole:
@@ -196,12 +200,12 @@ def spoiled(cells: Sequence[Any]) -> tuple[str, int] | None:
         if not isinstance(cell, str):
             continue
         if "\0" in cell:
-            return "nul_character", number
+            return "nul_character", number, cell.index("\0") + 1
         try:
             cell.encode()
         except UnicodeEncodeError as error:
             marked = 0xDC80 <= ord(cell[error.start]) <= 0xDCFF
-            return ("undecodable" if marked else "lone_surrogate"), number
+            return ("undecodable" if marked else "lone_surrogate"), number, error.start + 1
     return None
 
 
@@ -233,19 +237,22 @@ def assemble(cells: Sequence[Any], columns: ColumnMap, where: str, fallback_id: 
     """
     fault = spoiled(cells)
     if fault:
-        code, number = fault
-        return reject(code, where, detail=f"column {number}")
+        code, number, character = fault
+        return reject(code, where, detail=f"column {number}, character {character}")
     titled = titles is not None
 
     warnings: tuple[str, ...] = ()
     id: str | None = None
+    extra: dict[str, str] = {}
     if columns.id is not None:
         raw_id = cells[columns.id]
-        if isinstance(raw_id, bool | list | dict):
+        if isinstance(raw_id, _NO_ID):
             return reject("id_not_a_string", where)
         id, warnings = shown_id(raw_id)
         if id is None:
             warnings = ("id_missing",)
+        elif warnings:  # two patients may have the same rounded number: it is no key
+            extra[columns.names[columns.id]], id = id, None
     id = id or fallback_id
 
     titles = titles or columns.titles or columns.names
@@ -266,7 +273,6 @@ def assemble(cells: Sequence[Any], columns: ColumnMap, where: str, fallback_id: 
 
     dept = cells[columns.dept] if columns.dept is not None else None
     image = cells[columns.image] if columns.image is not None else None
-    extra = {}
     for index in columns.extra:
         cell = cells[index]
         if cell is not None and cell != "":
@@ -279,14 +285,15 @@ def join_sections(parts: Sequence[tuple[str, str]]) -> str:
 
     A section whose cell already begins with its name and a colon does not get it twice, one without a name gets none.
     """
-    return SECTION_SEPARATOR.join(
+    return SECTION_SEPARATOR.join([
         cell if not name or (name in cell and cell.lstrip().startswith((f"{name}：", f"{name}:"))) else f"{name}：{cell}"
-        for name, cell in parts)
+        for name, cell in parts])
 
 
 def _optional(cell: Any) -> str | None:
-    text = "" if cell is None or isinstance(cell, list | dict) else cell_text(cell).strip()
-    return text or None
+    if cell is None or isinstance(cell, (list, dict)):
+        return None
+    return (cell if isinstance(cell, str) else cell_text(cell)).strip() or None
 
 
 def _kind(cell: Any) -> str:

@@ -15,7 +15,7 @@ _TITLE = re.compile(
     r"[ \t\u3000]*(?:[一二三四五六七八九十]{1,3}[、.．]|[(（]?\d{1,2}[)）、.．](?!\d))?[ \t\u3000]*"
     r"(?:【[ \t\u3000]*(?P<boxed>[^】\n]{2,20}?)[ \t\u3000]*】[ \t\u3000]*[：:]?|(?P<plain>[^：:\n【】，。；,;]{2,20}?)[ \t\u3000]*[：:])"
     r"[ \t\u3000]*")
-_PAIR = re.compile(r"(?P<name>[^\s：:，。；,;][ \t\u3000]{1,4}[^\s：:，。；,;]|[^\s：:，。；,;]{1,12})[ \t\u3000]*[：:][ \t\u3000]*")
+_PAIR = re.compile(r"(?<!\S)(?P<name>[^\s：:，。；,;][ \t\u3000]{1,4}[^\s：:，。；,;]|[^\s：:，。；,;]{1,12})[ \t\u3000]*[：:][ \t\u3000]*")
 
 
 def cut_sections(text: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -63,14 +63,10 @@ def label_pairs(line: str) -> Sequence[tuple[str, str]]:
     Every label must be a known fact (not a section's title, nor a conclusion that stands alone and may go on below), so
     a line of prose with a colon is none.
     """
-    if len(line) > _LONGEST_LABELS or ("：" not in line and ":" not in line):
+    colon = _COLON.search(line, 0, _LONGEST_LABEL) if len(line) <= _LONGEST_LABELS else None
+    if colon is None or known_role(_label(line[: colon.start()])) not in _FACTS:
         return ()
-    start = len(line) - len(line.lstrip())
-    first = _PAIR.match(line, start)
-    if first is None or known_role(_label(first["name"])) not in ("extra", "id", "dept"):
-        return ()
-    found = [m for m in _PAIR.finditer(line) if known_role(_label(m["name"])) in ("extra", "id", "dept")
-             and (m.start() == start or line[m.start() - 1] in " \t\u3000")]
+    found = [m for m in _PAIR.finditer(line) if known_role(_label(m["name"])) in _FACTS]
     alone = len(found) == 1
     if not found or line[: found[0].start()].strip() or (alone and (len(line) > _LONGEST_PAIR or is_conclusion(_label(found[0]["name"])))):
         return ()
@@ -79,13 +75,16 @@ def label_pairs(line: str) -> Sequence[tuple[str, str]]:
     return () if any(len(value) > _LONGEST_PAIR for _, value in pairs) else pairs
 
 
+_COLON = re.compile("[：:]")
+_FACTS = ("extra", "id", "dept")
 _LONGEST_PAIR = 60
+_LONGEST_LABEL = 40
 _LONGEST_LABELS = 500
 
 
 def _label(name: str) -> str:
     """姓　名 → 姓名."""
-    return re.sub(r"[\s\u3000]", "", name)
+    return "".join(name.split())
 
 
 def add_fact(facts: dict[str, str], name: str, value: str) -> None:

@@ -167,6 +167,8 @@ FORMATS: tuple[Format, ...] = (
     Format("cda", _element(rb"ClinicalDocument"), "records", "cda:read_records"),
     Format("dcwriter", _element(rb"XTextDocument"), "records", "dcwriter:read_records"),
     Format("fhir_xml", _element(rb"Bundle|Composition"), "records", "fhir:read_xml"),
+    Format("xml_table", lambda head: _call("xmltable:looks_like")(head.text), "tables", "xmltable:open_tables"),
+    Format("mhtml", lambda head: _call("mhtml:looks_like")(head.text), "archive", "mhtml:unpack"),
     Format("html_table", _html_table, "tables", "html_page:open_tables"),
     Format("html", _html, "records", "html_page:read_records"),
     Format("hl7", lambda head: _HL7.match(head.text) is not None, "records", "hl7:read_records"),

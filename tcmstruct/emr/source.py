@@ -23,6 +23,7 @@ from tcmstruct.errors import InputRefused
 FILE_NOTES: dict[str, str] = {
     "empty_input": "the file is empty",
     "no_rows": "the table has a header and no rows",
+    "id_numbers": "ids are numbers in the spreadsheet: zeros before them may be lost (store the column as text)",
     "no_id_column": "no column is known to hold an id: ids are made from file and row (--map 列=id)",
     "photos_not_read": "photographs are named in a column and are not looked at: convert takes their folder by --image-root DIR",
     "no_image_column": "--image-root is given, and no column is known to name photographs (--map 列=image)",
@@ -40,6 +41,7 @@ TITLE_ROWS = 10
 _HEAD_ROWS = 30
 _TITLE_SHARE = 2
 """A title row fills at most half as many cells as the header; a row of data below an unknown header fills as many."""
+_SPREADSHEETS = frozenset(("xlsx", "xls", "xml_table"))
 _SAMPLE_RECORDS = 100
 _SAMPLE_CHARS = 4 * 1024 * 1024
 _MAPS_KEPT = 512
@@ -199,6 +201,8 @@ class Source:
     """
 
     facts: FileFacts
+    cut = False
+    """The file breaks off, and its format may not show it: the last record may lack its end, and is rejected."""
     _started = False
 
     def __init__(self, given: Given, format: str) -> None:
@@ -209,7 +213,7 @@ class Source:
         self.facts.blank_rows = 0
         self._started = True
         try:
-            yield from self._items()
+            yield from self._without_the_last() if self.cut else self._items()
         except InputRefused as error:  # what was read stays; the file was usable as far as its beginning told
             self.facts.note("cut_short")
             yield reject("rest_unreadable", self.given.label, detail=error.what)
@@ -218,6 +222,18 @@ class Source:
 
     def _items(self) -> Iterator[ReadRecord | Reject]:
         raise NotImplementedError
+
+    def _without_the_last(self) -> Iterator[ReadRecord | Reject]:
+        """Items of a file that breaks off; the last record is believed only where its reader saw the break behind it."""
+        last: ReadRecord | Reject | None = None
+        for item in self._items():
+            if last is not None:
+                yield last
+            last = item
+        if isinstance(last, ReadRecord) and "cut_short" not in self.facts.notes:
+            last = reject("cut_short", last.where or self.given.label, id=last.id)
+        if last is not None:
+            yield last
 
     def _hash(self) -> str:
         raw = self.given._raw
@@ -272,6 +288,7 @@ class TablesSource(Source):
                 at, header = self._find_header(table)
                 found.append(header)
                 mapped = map_columns(header, given.overrides)
+                col.check_repeated(header, given.overrides, f"{given.label}[{table.name}]" if table.name else given.label)
                 if mapped.text:
                     self._headers[index] = at
                     self._describe(TableFacts(table.name, header, mapped))
@@ -352,6 +369,8 @@ class TablesSource(Source):
             return None
         if not table.first_row:
             table.first_row = tuple(map(shape, cells))
+        if self.facts.format in _SPREADSHEETS and table.columns.id is not None and isinstance(cells[table.columns.id], int | float):
+            self.facts.note("id_numbers")
         return assemble(cells, table.columns, where, where)
 
 

@@ -268,7 +268,6 @@ class _Sheet:
         number = number if number > self.number else self.number + 1
         if number > MAX_ROWS:
             raise PartBroken(f"more than {MAX_ROWS:,} rows")
-        self.done.extend((gap, ()) for gap in range(self.number + 1, number))
         self.number, self._row, self._fault, self._chars, self._column, self.in_row = number, [], None, 0, -1, True
 
     def _place(self, reference: str | None) -> int:
@@ -375,7 +374,7 @@ def _moment(serial: float, epoch: datetime) -> datetime | time | float:
 def _sheet_rows(parts: Parts, part: Part, book: _Book, facts: FileFacts, label: str) -> Iterator[tuple[int, Any]]:
     sheet = _Sheet(book)
     pieces = parts.stream(part)
-    fault = ""
+    fault, told = "", 0
     while not fault:
         piece = b""
         try:
@@ -383,7 +382,10 @@ def _sheet_rows(parts: Parts, part: Part, book: _Book, facts: FileFacts, label: 
             sheet.parser.feed(piece)
         except PARSE_ERRORS as error:
             fault = fault_kind(error)
-        yield from sheet.done
+        for number, row in sheet.done:
+            yield from ((gap, ()) for gap in range(told + 1, number))  # rows that the file leaves out are blank
+            yield number, row
+            told = number
         sheet.done.clear()
         if not piece:
             break

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
@@ -27,8 +27,8 @@ _DECLARED = re.compile(rb"<\?xml\b[^>]*?encoding\s*=\s*[\"']([\w.: -]{1,40})[\"'
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROLS_TO_BLANKS = bytes(32 if code < 32 and code not in b"\t\n\r" else code for code in range(256))
 
-IsRecord = Callable[[str], bool]
-"""Whether an element of this name is a record."""
+IsRecord = Callable[[str, dict[str, str]], bool]
+"""Whether an element of this name, with these attributes, is a record; asked in the order of the file, outside of records."""
 
 
 def read_elements(given: Given, facts: FileFacts, is_record: IsRecord) -> Iterator[tuple[str, Element] | Fault]:
@@ -52,29 +52,35 @@ def read_elements(given: Given, facts: FileFacts, is_record: IsRecord) -> Iterat
 
 def read_documents(given: Given, facts: FileFacts, name: str, document: Callable[[Element, str], Found]) -> Iterator[Found | Fault]:
     """Every element `name` of a file, whether it is the root or one of many, as `document` makes a record of it and its number."""
-    for item in read_elements(given, facts, name.__eq__):
+    for item in read_elements(given, facts, lambda found, _: found == name):
         if isinstance(item, Fault):
             yield item
         else:
             place, element = item
-            yield document(element, place)
+            try:
+                yield document(element, place)
+            except RecursionError:  # deep, and closed within one block
+                yield Fault("xml_too_deep", place=place)
 
 
 class _Walk:
-    """One pass over a file: the depth, and the record that is being built."""
+    """One pass over a file: what lies outside of records, the record that is being built, or one that is passed over.
+
+    Within a record expat calls the tree builder itself, both written in C; of this class one line runs at the end of each
+    element. How deep and how large the record has grown is asked after each block.
+    """
 
     def __init__(self, label: str, is_record: IsRecord) -> None:
         self._label, self._is_record = label, is_record
-        self._builder: TreeBuilder | None = None
-        self._depth = self._record_depth = self._size = self._count = 0
-        self._too_long = self._damaged = False
+        self._root: Element | None = None
+        self._depth = self._size = self._marks = self._count = 0
+        self._passed, self._passed_open, self._passed_depth = "", 0, 0
+        self._damaged = False
         self._done: list[tuple[str, Element] | Fault] = []
-        self._names: dict[str, str] = {}
-        parser = self._parser = expat.ParserCreate("utf-8")
-        parser.buffer_text = True
-        parser.StartDoctypeDeclHandler = self._doctype
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
+        self._parser = expat.ParserCreate("utf-8")
+        self._parser.buffer_text = True
+        self._parser.StartDoctypeDeclHandler = self._doctype
+        self._listen(self._start, self._end)
 
     def run(self, stream: BinaryIO, facts: FileFacts) -> Iterator[tuple[str, Element] | Fault]:
         assert facts.encoding is not None
@@ -91,6 +97,8 @@ class _Walk:
             self._done.clear()
             if isinstance(broken, InputRefused):
                 raise broken
+            if self._root is not None:
+                self._watch(self._root, data)
             if broken is not None:
                 facts.note("cut_short")
                 ended = not block
@@ -98,10 +106,6 @@ class _Walk:
                 yield Fault("cut_short" if ended else "xml_invalid", detail, str(self._count + 1))
             if broken is not None or not block:
                 return
-            if self._builder is not None:
-                self._size += len(data)
-                if self._size > MAX_ROW_CHARS:
-                    self._drop()
 
     def _encode(self, text: str) -> bytes:
         """UTF-8 for the parser. What is no text becomes U+FFFD, and the records that hold one are rejected; other control
@@ -114,56 +118,98 @@ class _Walk:
             self._damaged, data = True, _SURROGATE.sub("\ufffd", text).encode()
         return data.translate(_CONTROLS_TO_BLANKS)
 
+    def _listen(self, start: Any, end: Any, data: Any = None) -> None:
+        parser = self._parser
+        parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, data
+
     def _doctype(self, *_: object) -> None:
         raise InputRefused("holds a document type declaration (DTD), which could define entities", where=self._label,
                            code="xml_doctype", hint="export without <!DOCTYPE …>, or delete that declaration")
 
+    def _too_deep(self) -> InputRefused:
+        return InputRefused(f"elements are nested more than {MAX_DEPTH} deep", where=self._label, code="xml_too_deep",
+                            hint="this is no document of a record system")
+
+    # ---------------------------------------------------------------- outside of records
+
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise InputRefused(f"elements are nested more than {MAX_DEPTH} deep", where=self._label, code="xml_too_deep",
-                               hint="this is no document of a record system")
-        plain = self._names.get(name) or self._local(name)
-        if self._builder is not None:
-            self._builder.start(plain, attributes)
-        elif not self._too_long and self._is_record(plain):
-            self._builder, self._record_depth, self._size = TreeBuilder(), self._depth, 0
-            self._builder.start(plain, attributes)
-            self._parser.CharacterDataHandler = self._builder.data
+            raise self._too_deep()
+        if self._is_record(_local(name), attributes):
+            self._open(name, attributes)
 
-    def _end(self, name: str) -> None:
+    def _end(self, _: str) -> None:
         self._depth -= 1
-        if self._builder is not None:
-            self._builder.end(self._names[name])
-        if self._record_depth > self._depth:
-            self._finish()
 
-    def _finish(self) -> None:
+    # ---------------------------------------------------------------- within a record
+
+    def _open(self, name: str, attributes: dict[str, str]) -> None:
+        builder = TreeBuilder()
+        root = self._root = builder.start(name, attributes)
+        self._size = self._marks = 0
+        close = builder.end
+
+        def end(name: str) -> None:
+            if close(name) is root:
+                self._finish(root)
+
+        self._listen(builder.start, end, builder.data)
+
+    def _finish(self, root: Element) -> None:
+        self._leave()
+        place = str(self._count)
+        for node in root.iter():
+            if ":" in node.tag:
+                node.tag = _local(node.tag)
+        damaged = self._damaged and any("\ufffd" in text for text in _texts(root))
+        self._done.append(Fault("undecodable", place=place) if damaged else (place, root))
+
+    def _leave(self) -> None:
         """The end of a record."""
         self._count += 1
-        place = str(self._count)
-        if self._builder is None:
-            self._done.append(Fault("row_too_long", place=place))
-        else:
-            self._parser.CharacterDataHandler = None
-            element = self._builder.close()
-            damaged = self._damaged and any("\ufffd" in text for text in _texts(element))
-            self._done.append(Fault("undecodable", place=place) if damaged else (place, element))
-        self._builder, self._record_depth, self._too_long = None, 0, False
+        self._depth -= 1
+        self._root = None
+        self._listen(self._start, self._end)
 
-    def _drop(self) -> None:
-        """Gives up a record that is too long; the parser goes on to its end without building anything."""
-        self._builder, self._too_long = None, True
-        self._parser.CharacterDataHandler = None
+    def _watch(self, root: Element, data: bytes) -> None:
+        """Bounds the record that is open behind a block."""
+        self._size += len(data)
+        self._marks += data.count(b"<") + data.count(b"=")
+        if self._size > MAX_ROW_CHARS or self._marks > _MOST_MARKS:
+            self._passed, self._passed_open, self._passed_depth, self._root = root.tag, 1, 0, None
+            self._listen(self._start_passed, self._end_passed)
+            return
+        node = root
+        for _ in range(MAX_DEPTH - self._depth + 1):
+            if not len(node):
+                return
+            node = node[-1]
+        raise self._too_deep()
 
-    def _local(self, name: str) -> str:
-        if len(self._names) > _NAMES_KEPT:
-            self._names = {}
-        self._names[name] = plain = name.rpartition(":")[2]
-        return plain
+    # ---------------------------------------------------------------- a record that is passed over
+
+    def _start_passed(self, name: str, _: dict[str, str]) -> None:
+        self._passed_open += name == self._passed
+        self._passed_depth += 1
+        if self._passed_depth > MAX_DEPTH:
+            raise self._too_deep()
+
+    def _end_passed(self, name: str) -> None:
+        self._passed_open -= name == self._passed
+        self._passed_depth -= 1
+        if not self._passed_open:
+            self._leave()
+            self._done.append(Fault("row_too_long", place=str(self._count)))
 
 
-_NAMES_KEPT = 10_000
+_MOST_MARKS = 500_000
+"""Tags and attributes of a record: elements with little text in them take twenty times the memory of their bytes."""
+
+
+def _local(name: str) -> str:
+    """A name without its prefix."""
+    return name.rpartition(":")[2]
 
 
 def _texts(element: Element) -> Iterator[str]:

@@ -181,7 +181,8 @@ class Scope(Strict):
         relieved: after a finding: it is gone (消失, 未作).
         past: before a finding: earlier, or not in this illness (曾).
         uncertain: 疑似, 可能.
-        other: another person (其母).
+        other: another person (其母), who may also be who tells of the patient: the model is asked.
+        kin: another person of whom a finding is said (其母有, 父亲患): the model is not asked.
         hypothetical: advice, conditions, triggers (若, 预防).
         plain: words that hold one of the above and mean none (无力, 不适).
         current, history, examination, past_section, other_section, reports, stop: headings of sections.
@@ -195,6 +196,7 @@ class Scope(Strict):
     past: Templates = []
     uncertain: Templates = []
     other: Templates = []
+    kin: Templates = []
     hypothetical: Templates = []
     plain: Templates = []
     current: Templates = []

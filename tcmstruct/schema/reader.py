@@ -37,7 +37,7 @@ class Candidate:
     """A value that some words may state.
 
     Attributes:
-        status: YES, NO, or past · uncertain · other · hypothetical.
+        status: YES, NO, or past · uncertain · other · kin · hypothetical.
         forced: the words themselves say 无.
         figure: the number of a number field.
         mention: the model's mention that supports it.
@@ -151,8 +151,8 @@ class Reader:
             return
         if kind is not COMMA or not self._far:
             self._negated = self._far = False
-        if kind is not COMMA or self._mood != "other":
-            self._mood = None
+        told_of_others = kind is COMMA and self._mood in ("other", "kin")
+        self._mood = "other" if told_of_others else None
         if kind is SENTENCE:
             self._sentence += 1
             self._chains.clear()
@@ -176,7 +176,7 @@ class Reader:
                 if not candidate.forced:
                     candidate.status = NO
                     candidate.end = max(candidate.end, end)
-        elif cue in ("past", "uncertain", "other", "hypothetical"):
+        elif cue in ("past", "uncertain", "other", "kin", "hypothetical"):
             self._mood = cue
         elif cue != "plain" and (cue in (NOW, TOLD, BOILERPLATE) or start == self._clause_start):
             self._section = cue
@@ -312,7 +312,7 @@ class Reader:
             status = self._mood
         candidate = Candidate(field, value, status, begin, end, self._section, self._sentence, self._clause,
                               self._lexicon.ranks[field].get(value, 0), forced)
-        if self._witness is not None:
+        if self._witness is not None and self._mood != "kin" and self._section != OTHER:  # it cannot tell whose a finding is
             self._witness.judge(candidate, start, end, spec.mentions, yes_no, start - self._negate_cue <= 3, self._text)
         self.found.append(candidate)
         self._clause_found.append(candidate)

@@ -19,7 +19,7 @@ def take(path, folder, **options):
         if isinstance(item, Fault):
             out.append((item.code, item.detail))
         else:
-            name, file = item
+            name, file, _ = item
             assert file.parent == folder and stat.S_IMODE(file.stat().st_mode) == 0o600
             out.append((name, file.read_bytes()))
             file.unlink()

@@ -62,3 +62,17 @@ def test_an_archive_of_nothing_and_a_damaged_one(tmp_path):
     assert (items, source.facts.notes) == ([], ["pictures_skipped"])
     with pytest.raises(InputRefused):
         read(tmp_path, b"PK\x03\x04" + b"x" * 40)
+
+
+@pytest.mark.parametrize(("name", "content", "last"), [
+    ("a.csv", CSV.format("{0}") + "".join(f"{n},咳嗽{n}天\n" for n in range(3000)), "cut_short"),
+    ("a.jsonl", "".join(f'{{"id": "{n}", "text": "咳嗽{n}天"}}\n' for n in range(3000)), "json_invalid"),
+    ("a.txt", "姓名：某某\n主诉：咳嗽3天\n" + "".join(f"现病史：{n}天前受凉。\n" for n in range(3000)), "cut_short"),
+])
+def test_the_last_record_of_a_file_that_breaks_off_is_not_believed(tmp_path, name, content, last):
+    whole = gzip.compress(content.encode(), 1)
+    path = tmp_path / f"{name}.gz"
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    *items, half, rest = list(open_source(path))
+    assert half.code in (last, "ragged_row") and rest.code == "cut_short"  # ragged: cut within the first cell
+    assert all(item.text == f"咳嗽{item.id}天" for item in items if not isinstance(item, Reject) and item.id.isdigit())

@@ -168,12 +168,12 @@ def test_one_row_is_held_at_a_time(tmp_path):
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "text"])
-        writer.writerows([n, "头痛发热" * 50] for n in range(5000))
+        writer.writerows([n, "头痛发热" * 50] for n in range(9000))
     source = open_source(path)
     stream = iter(source)
     assert isinstance(next(stream), ReadRecord)
     assert source.fraction() < 0.2
-    assert sum(1 for _ in stream) == 4999
+    assert sum(1 for _ in stream) == 8999
     assert source.fraction() == 1.0
 
 

@@ -36,12 +36,16 @@ def test_odd_texts_come_through_unchanged(text):
 
 @pytest.mark.parametrize(("cell", "id", "warnings"), [
     ("00440793", "00440793", ()), (" 7 ", "7", ()), (440793, "440793", ()), (440793.0, "440793", ()),
-    ("1.1E+17", "1.1E+17", ("id_lost_digits",)), (1.1e17, "1.1e+17", ("id_lost_digits",)),
+    ("1.1E+17", "f.csv:9", ("id_lost_digits",)), (1.1e17, "f.csv:9", ("id_lost_digits",)), (0.5, "f.csv:9", ("id_lost_digits",)),
     (None, "f.csv:9", ("id_missing",)), ("  ", "f.csv:9", ("id_missing",)),
 ])
 def test_ids(cell, id, warnings):
     found = made((cell, "头痛"))
     assert (found.id, found.warnings) == (id, warnings)
+
+
+def test_an_id_that_lost_digits_is_kept_beside_the_record():
+    assert made(("1.1E+17", "头痛")).extra == {"id": "1.1E+17"}
 
 
 @pytest.mark.parametrize("cell", [True, ["1"], {"a": 1}])

@@ -49,8 +49,8 @@ def test_cells_that_are_no_text(tmp_path):
     first, rounded, number, day, empty, short, nameless = items
     assert (first.id, first.warnings) == ("12345", ())
     assert first.extra == {"年龄": "46", "日期": "2020-06-01 09:12:00", "在院": "TRUE"}
-    assert rounded.warnings == ("id_lost_digits",)
-    assert rounded.extra == {"年龄": "46.5", "日期": "2020-06-01"}
+    assert (rounded.id, rounded.warnings) == ("a.xlsx:3", ("id_lost_digits",))
+    assert rounded.extra == {"id": "1.1e+17", "年龄": "46.5", "日期": "2020-06-01"}
     assert [(r.code, r.id) for r in (number, day, empty, short)] == [
         ("text_not_a_string", "3"), ("text_not_a_string", "4"), ("text_missing", "5"), ("text_too_short", "6")]
     assert (nameless.id, nameless.warnings) == ("a.xlsx:8", ("id_missing",))

@@ -3,6 +3,7 @@ from datetime import datetime
 
 import pytest
 import xlwt
+from ole_files import container
 
 from tcmstruct.emr import xls
 from tcmstruct.emr.source import FileFacts, Given
@@ -63,20 +64,6 @@ def test_gbk_in_a_file_that_says_nothing_or_the_wrong_page(tmp_path, codepage):
     assert (head, row[1]) == (("住院号", "主诉"), "头痛")
     assert (facts.encoding, facts.encoding_reason) == ("gb18030", "plausible")
     assert next(iter(read(path, "gbk")[0].values()))[1][1][1] == "头痛"
-
-
-def container(*names: str) -> bytes:
-    """An OLE container of 512-byte sectors: header, one sector of the sector table, the directory."""
-    head = bytearray(512)
-    head[:8] = xls.OLE_MAGIC
-    struct.pack_into("<5H", head, 24, 0x3E, 3, 0xFFFE, 9, 6)
-    struct.pack_into("<2L", head, 44, 1, 1)
-    struct.pack_into("<4L", head, 60, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
-    struct.pack_into("<109L", head, 76, 0, *[0xFFFFFFFF] * 108)
-    table = struct.pack("<128L", 0xFFFFFFFD, 0xFFFFFFFE, *[0xFFFFFFFF] * 126)
-    directory = b"".join(name.encode("utf-16-le").ljust(64, b"\0") + struct.pack("<H", 2 * len(name) + 2) + bytes(62)
-                         for name in ("Root Entry", *names))
-    return bytes(head) + table + directory.ljust(512, b"\0")
 
 
 @pytest.mark.parametrize(("names", "kind", "said"), [

@@ -100,3 +100,16 @@ def test_nothing_is_read_beyond_the_record_that_is_asked_for(tmp_path):
     assert source.fraction() < 0.5
     assert sum(1 for _ in stream) == 2999
     assert source.fraction() == 1.0
+
+
+def test_a_record_of_more_tags_than_the_limit_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(xmlstream, "_MOST_MARKS", 30_000)
+    for inner in ("<a/>" * 60_000, "<a>" + "<b c='d'/>" * 30_000 + "</a>"):
+        _, items = read(tmp_path, "<d>" + GOOD + f"<ClinicalDocument>{inner}</ClinicalDocument>" + GOOD + "</d>")
+        assert [getattr(item, "code", None) for item in items] == [None, "row_too_long", None]
+
+
+def test_depth_that_is_closed_within_one_block_costs_its_record(tmp_path):
+    deep = cda(section("", text="<paragraph>" * 2000 + "痛" + "</paragraph>" * 2000))
+    _, items = read(tmp_path, "<d>" + GOOD + deep + GOOD + "</d>")
+    assert [getattr(item, "code", None) for item in items] == [None, "xml_too_deep", None]

@@ -113,6 +113,13 @@ def test_a_mention_does_not_overrule_a_plain_negation_nor_invents_one(schema: Sc
     assert values(schema, "头痛。", [mention("头痛。", "头痛", "无")]) == {"头痛": "有"}
 
 
+@pytest.mark.parametrize(("text", "fields"), [
+    ("家族史：父亲咳嗽。", {}), ("其父有咳嗽、头痛。", {}), ("头痛。患者母亲患咳嗽多年。", {"头痛": "有"}),
+    ("其母诉咳嗽。", {"咳嗽": "有"}), ("其父有头痛，患者咳嗽。", {"咳嗽": "有"})])
+def test_a_mention_does_not_make_anothers_finding_the_patients(schema: Schema, text: str, fields: dict[str, str]) -> None:
+    assert values(schema, text, [mention(text, words, "有") for words in ("咳嗽", "头痛") if words in text]) == fields
+
+
 def test_a_mention_with_shifted_borders_still_counts(schema: Schema) -> None:
     text = "入院前有咳嗽"
     assert schema.extract(text, [Mention("症状体征", 4, 6, "有", 0.6)])["咳嗽"].basis == "mention"
