@@ -50,6 +50,7 @@ class DistilConfig:
         guide: number, from 0, of the teacher whose layers and character rows the student takes.
         layers: which layers are compared: "uniform", "skip", "last", or student layer → teacher layer.
         start_every: k: the student begins as every k-th layer of the guide; 0 begins at random.
+        start: checkpoint of a student of the same shape that goes on learning; overrules `start_every`.
     """
 
     student: ModelConfig
@@ -66,6 +67,7 @@ class DistilConfig:
     layer_weight: float | None = None
     layers: str | LayerMap | None = None
     start_every: int = 0
+    start: Path | None = None
 
 
 def recombined(texts: Sequence[str], n: int, rng: random.Random, swap: float = 0.3) -> list[str]:
@@ -113,12 +115,14 @@ def distil(teachers: Sequence[Path], out: Path, config: DistilConfig, sets: Sequ
                        layers=config.layers)
     if examples is None:
         examples = prepare(teachers, sets, texts, table, config, lexicon)
-    if config.start_every:
+    with torch.random.fork_rng(devices=[]):
         guide = load_tagger(teachers[config.guide])
+    if config.start is not None:
+        student = load_tagger(config.start, dropout=0.0)
+    elif config.start_every:
         student = student_from_layers(guide, config.start_every, config.student)
     else:
         student = CharTagger(config.student)
-        guide = load_tagger(teachers[config.guide])
         _take_rows(student, guide)
     objective = make_objective(config.objective, guide, config.student, config.readout_weights, temperature=config.temperature,
                                hard_weight=config.hard_weight, layer_weight=config.layer_weight, layers=config.layers)

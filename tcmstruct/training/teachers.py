@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,8 +16,12 @@ from tcmstruct.model.checkpoint import load_tagger
 from tcmstruct.model.config import ModelConfig
 from tcmstruct.model.crf import Crf
 from tcmstruct.model.tagger import CharTagger, TaggerOutput
+from tcmstruct.runtime.decode import Transitions, posteriors
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.training.data import IGNORE, Batch, Example, collate
+
+_LEAST = 1e-6
+"""Probability below which a tag counts as impossible in a target."""
 
 
 def check_labels(configs: Sequence[ModelConfig], names: Sequence[str], readouts: Sequence[str]) -> None:
@@ -122,6 +127,9 @@ class Ensemble(nn.Module):
               say: Callable[[str], None] = print) -> None:
         """Writes the mean scores into `example.soft` as float16: `tags:NAME` (T, K) and `status` (T, S).
 
+        Where the teachers have a CRF, what they believe of a character depends on its neighbours: such a readout's targets are the
+        logarithms of the CRF's probabilities of each tag (forward–backward), so that a student without CRF learns it too.
+
         Raises:
             ModelError: a readout that the teachers do not share.
         """
@@ -130,6 +138,7 @@ class Ensemble(nn.Module):
             raise ModelError(f"the teachers share no readout {missing[0]!r}; they share {', '.join(self.readouts)}",
                              code="labels_differ")
         order = sorted(examples, key=len)
+        tables = {f"tags:{name}": Transitions(*crf.tables()) for name, crf in self.crf.items()}
         at, done = 0, 0
         while at < len(order):
             size = max(1, chars_per_batch // max(1, len(order[min(len(order) - 1, at + 63)])))
@@ -139,8 +148,11 @@ class Ensemble(nn.Module):
             with torch.inference_mode():
                 output = self(batch.ids, batch.lexicon)
             for key, scores in [(f"tags:{n}", output.tags[n]) for n in readouts] + [("status", output.status)]:
-                for row, e in zip(scores.to(torch.float16).numpy(), group, strict=True):
-                    e.soft[key] = row[: len(e)].copy()
+                crf = tables.get(key)
+                for row, e in zip(scores.float().numpy(), group, strict=True):
+                    own = row[: len(e)]
+                    soft = own if crf is None else np.log(np.maximum(posteriors([own], crf)[0], _LEAST))
+                    e.soft[key] = soft.astype(np.float16)
             before, done = done, done + sum(map(len, group))
             if done // 200_000 != before // 200_000:
                 say(f"soft targets: {done:,} characters")

@@ -97,6 +97,13 @@ def test_student_that_begins_as_its_guide_is_its_guide_before_it_learns(folder):
     assert torch.equal(student["readouts.gold.bias"], guide["readouts.gold.bias"])
 
 
+def test_a_student_goes_on_where_another_run_left_it(folder):
+    distil([folder / "teacher"], folder / "student", config(n=300), [], TEXTS)
+    distil([folder / "teacher"], folder / "again", config(n=0, start=folder / "student"), [], TEXTS)
+    before, after = (load_tagger(folder / name).state_dict() for name in ("student", "again"))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_student_wider_than_its_teacher_takes_the_rows_it_can(folder):
     distil([folder / "teacher"], folder / "student", config(replace(BERT, hidden=32), n=0), [], TEXTS)
     rows, theirs = (load_tagger(folder / n).embedding.character.weight.detach() for n in ("student", "teacher"))

@@ -124,6 +124,21 @@ def test_chosen_weights_prefer_the_better_teacher_and_beat_equal_ones():
     assert loss(weights) <= min(loss([1, 0]), loss([0, 1]), loss([1, 1])) + 1e-6
 
 
+def test_targets_of_a_crf_are_its_probabilities_of_each_tag():
+    ensemble = Ensemble([tagger(replace(BERT, crf_readouts=("gold",)))])
+    example = Example(IDS[0].numpy().astype(np.int32), "gold", None, None)
+    ensemble.label([example], ["gold", "cshan"])
+    scores = ensemble(IDS[:1]).tags
+    by_hand = torch.logsumexp(torch.stack([  # all sequences of six tags of five, each as its tags' indicator plus its score
+        torch.full((6, 5), -1e9).scatter(1, path[:, None], 0.0) + ensemble.crf["gold"].score(
+            scores["gold"], torch.ones(1, 6, dtype=torch.bool), path[None])[0]
+        for path in torch.cartesian_prod(*[torch.arange(5)] * 6)]), 0).log_softmax(1)
+    sure = by_hand > -6
+    assert np.allclose(example.soft["tags:gold"][sure], by_hand[sure].detach(), atol=0.02)
+    assert np.exp(example.soft["tags:gold"].astype(float)).sum(1) == pytest.approx(np.ones(6), abs=0.01)
+    assert np.allclose(example.soft["tags:cshan"], scores["cshan"][0].detach(), atol=0.01)
+
+
 def test_weights_are_chosen_for_teachers_with_a_crf_too():
     crf = replace(BERT, crf_readouts=("gold",))
     batch = collate([Example(np.arange(3, 9, dtype=np.int32), "gold", np.array([1, 2, 0, 0, 3, 4]), np.full(6, IGNORE))])
