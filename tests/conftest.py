@@ -6,8 +6,10 @@ import tcmstruct  # noqa: F401  # before any test loads onnxruntime: switches it
 
 
 @pytest.fixture(autouse=True, scope="session")
-def cache_of_its_own(tmp_path_factory):
-    """The fit of the machine's memory goes into a temporary folder, here and in the processes that tests start."""
+def folders_of_their_own(tmp_path_factory):
+    """The fit of the machine's memory and the key of pseudonyms go into temporary folders, here and in the processes that tests start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.delenv("TCMSTRUCT_KEY", raising=False)
         yield

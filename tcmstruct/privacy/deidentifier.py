@@ -13,7 +13,7 @@ from tcmstruct.privacy.key import CODE_CHARACTERS, Key
 from tcmstruct.privacy.names import find_names
 from tcmstruct.privacy.numbers import find_numbers
 from tcmstruct.privacy.piece import Piece
-from tcmstruct.privacy.places import find_addresses, find_hospitals, find_labelled_places
+from tcmstruct.privacy.places import find_addresses, find_employers, find_hospitals, find_labelled_places
 from tcmstruct.privacy.result import DATES, KINDS, DeidentifiedText, Replaced
 from tcmstruct.privacy.tables import guard
 from tcmstruct.text.normalise import ZERO_WIDTH
@@ -85,6 +85,7 @@ class Deidentifier:
         yield from names
         yield from find_hospitals(text)
         yield from find_addresses(text)
+        yield from find_employers(text)
 
 
 def deidentify(text: str, key: Key, *, dates: str = "shift", keep: Collection[str] = (), patient: str | None = None) -> DeidentifiedText:

@@ -12,45 +12,55 @@ from itertools import chain
 
 import ahocorasick
 
+from tcmstruct.privacy.frames import find_framed, in_lists
 from tcmstruct.privacy.piece import Piece
-from tcmstruct.privacy.tables import COMMON, HAN, STRONG, WEAK, Guard, any_of, characters, kinds_of, read
+from tcmstruct.privacy.shape import (
+    COMPOUND,
+    DOTTED,
+    HAN_RUN,
+    LATIN,
+    MASK,
+    NEVER,
+    OTHER_STARTS,
+    PINYIN,
+    inline,
+    like_a_name,
+    never,
+    other_name,
+    sure_place,
+    surname_of,
+)
+from tcmstruct.privacy.tables import COMMON, HAN, STRONG, WEAK, Guard, any_of, kinds_of, read
 
 _NAMES, _CUES = read("names"), read("cues")
-_COMPOUND = frozenset(_NAMES["surnames"]["compound"])
-_NEVER = characters(_NAMES["given"]["never"])
-_SELDOM = characters(_NAMES["given"]["seldom"])
-_PARTICLES = characters(_NAMES["surnames"]["particles"])
-_FOLLOWERS = frozenset(_NAMES["context"]["followers"])
-_VERBS = _FOLLOWERS - COMMON
 _LEADERS = tuple(_NAMES["context"]["leaders"])
-_LONGEST_FOLLOWER = max(map(len, _FOLLOWERS))
 
 _LABELLED = {label: kind for kind, table in _CUES["names"].items() for label in table["labelled"]}
 _INLINE = {cue: kind for kind, table in _CUES["names"].items() for cue in table["inline"]}
 _INLINE.update({cue: "staff" for cue in _CUES["names"]["staff"]["labelled"] if len(cue) > 1 and cue[-1] in "者人师生手士刀"})
+_INLINE.update({f"其{cue}": "relative" for cue in _CUES["names"]["relative"]["inline"] if cue[0] not in "其患病之联"})
+_MASKS = re.compile("[某×*○〇△□]|xx")
 _TITLES = kinds_of(_CUES["titles"])
 
 _CUE = re.compile(f"(?:{any_of([*_LABELLED, *_INLINE])})")
 _MARK = re.compile(r"(?:签名|签字|签章|姓名|\(签[名字]\)|\(盖章\))?(?: {0,3}[:=/|] {0,4}| {1,4}|\()(?:[:] ?)?")
 _NEXT = re.compile(r" ?[/、,;&+和及] ?| {1,2}")
-_HAN = re.compile(f"[{HAN}]+(?:·[{HAN}]+)*")
 _PADDED = re.compile(f"([{HAN}]) {{1,4}}([{HAN}])(?![{HAN}])")
-_LATIN = re.compile(r"[a-z]{2,15}(?:[ ·\-][a-z]{1,15}){1,3}(?![a-z0-9])")
 _TITLE = re.compile(f"(?:{any_of(_TITLES)})")
 _SEX = re.compile("[男女](?![用科士婴儿友贞])|住院号|门诊号|病案号|性别|年龄|床号")
 _BEFORE_SEX = re.compile(r"[ ,/|(、;]{1,4}(?:性别:? ?)?$")
 _ONLY_SURNAME = re.compile(r"[×x*〇○△□]{1,3}|某{1,2}")
-_MASK = re.compile(rf"(?:某{{1,2}}(?![{_NAMES['masks']['not_after']}])|[×*○△□]{{1,3}}(?! ?[0-9])|x{{2,3}}(?![a-z0-9线光片射]))")
 _YEAR = re.compile(r"[12][09][0-9]{2} ?[-./年]")
 _SIGNED = re.compile(rf"(?:^|[\n。; ])([{HAN}]{{2,4}}) {{0,4}}$")
 _LINE_END = re.compile(r"\n|$")
+_AGENTS = frozenset("由随请跟邀经与和向从")
 _COUNTS, _JOINTS = frozenset("两二三四五六几各等"), frozenset(("、", ",", "和", "及", "与", "/"))
 _CLAUSE = re.compile(f"[:。\\n;]([{HAN}]{{2,4}}?)({any_of(_NAMES['context']['deeds'])})")
 _STROKE = re.compile(r" ?/ ?")
 _BEFORE_STROKE = re.compile(f"([{HAN}]{{2,4}})$")
 _NO_NAME = frozenset(_NAMES["context"]["no_name"])
 _MARK_STARTS = frozenset(" :=/|(签姓")
-_STARTS = STRONG | WEAK | {name[0] for name in _COMPOUND}
+_STARTS = STRONG | WEAK | OTHER_STARTS | {name[0] for name in COMPOUND}
 MAX_PLACES = 2_000
 """Different names of a record that are looked for elsewhere in it; a register of patients holds more, each beside its cue."""
 
@@ -58,7 +68,8 @@ MAX_PLACES = 2_000
 def find_names(text: str, guard: Guard) -> list[Piece]:
     """Names of persons in a folded text."""
     found = [*_beside_cues(text, guard), *_before_titles(text, guard), *_before_sex(text, guard), *_masked(text), *_signed(text, guard),
-             *_pairs(text, guard), *_of_deeds(text, guard)]
+             *_pairs(text, guard), *_of_deeds(text, guard), *find_framed(text, guard)]
+    found += in_lists(text, found, guard)
     full = {p.name: p.kind for p in reversed(found) if len(p.name) > 1 and not _mask(p.name)}
     found += _elsewhere(text, full, guard)
     same: dict[str, list[str]] = {}
@@ -68,7 +79,7 @@ def find_names(text: str, guard: Guard) -> list[Piece]:
 
 
 def _beside_cues(text: str, guard: Guard) -> Iterator[Piece]:
-    end, dotted = 0, "·" in text  # 阿依古丽·买买提 begins with no surname
+    end, dotted = 0, "·" in text  # not every 阿依古丽·买买提 is written with the characters of `shape.DOTTED`
     for m in _CUE.finditer(text):
         cue = m[0]
         if cue[0].isascii() and m.start() and text[m.start() - 1].isascii() and text[m.start() - 1].isalnum():
@@ -107,92 +118,39 @@ def _list_of_names(text: str, at: int, kind: str, guard: Guard, clear: bool) -> 
 
 def _labelled_name(text: str, at: int, kind: str, guard: Guard, clear: bool) -> Piece | None:
     padded = _PADDED.match(text, at)
-    if padded and padded[1] in STRONG | WEAK and padded[2] not in _NEVER and (clear or padded[1] in STRONG):
+    if padded and padded[1] in STRONG | WEAK and padded[2] not in NEVER and (clear or padded[1] in STRONG):
         return _piece(text, kind, at, padded.end())
-    m = _HAN.match(text, at)
+    m = HAN_RUN.match(text, at)
     if m is None:
-        latin = _LATIN.match(text, at) if clear and kind != "staff" else None
+        latin = LATIN.match(text, at) if clear and (kind != "staff" or PINYIN.match(text, at)) else None
         return _piece(text, kind, at, latin.end()) if latin else None
     value = m[0]
     if value in _NO_NAME or value[:4] in _NO_NAME or value[:3] in _NO_NAME or value[:2] in _NO_NAME:
         return None
-    mask = _MASK.match(text, at + 1)
-    if mask and _surname(value, weak=True):
+    mask = MASK.match(text, at + 1)
+    if mask and surname_of(value, weak=True):
         return _piece(text, kind, at, mask.end())
     if "·" in value:
-        return _piece(text, kind, at, m.end()) if len(value) <= 25 else None
-    surname = _surname(value, weak=clear)
+        dotted = DOTTED.search(text, at, m.end())  # without the title that may follow
+        if dotted and dotted.start() > at:
+            size = inline(text, at, guard, weak=clear)
+            return _piece(text, kind, at, at + size) if size else None
+        return _piece(text, kind, at, dotted.end() if dotted else m.end()) if dotted or len(value) <= 25 else None
+    surname = surname_of(value, weak=clear)
     if clear and surname and len(value) - surname in (1, 2) and value not in guard and not guard.term_begins(text, at):
         return _piece(text, kind, at, m.end())
-    if clear and 2 <= len(value) <= 4 and value not in guard and not _NEVER & set(value) and (
+    if clear and 2 <= len(value) <= 4 and value not in guard and not NEVER & set(value) and (
             kind == "patient" or (len(value) < 4 and COMMON.issuperset(value[1:]))):
         return _piece(text, kind, at, m.end())  # a label with a colon is clear enough for a name without a known surname
     size = inline(text, at, guard, weak=clear)
     return _piece(text, kind, at, at + size) if size else None
 
 
-def inline(text: str, at: int, guard: Guard, weak: bool = False) -> int:
-    """Length of the name that begins here within a sentence, 0 for none.
-
-    Of the lengths that a name may have, the one wins whose characters speak most for a name and after which there is a mark,
-    a word that may follow a name, or a term of medicine.
-    """
-    m = _HAN.match(text, at, at + 14)
-    if m is None:
-        return 0
-    value = m[0]
-    if "·" in value and len(value) >= 5 and not guard.begins(text, at):
-        left, _, right = value.partition("·")
-        if 2 <= len(left) <= 6 and not _NEVER & set(left):
-            begin = at + len(left) + 1
-            return len(left) + 1 + next((n for n in range(2, len(right) + 1) if _following(text, begin + n, guard)), len(right))
-    mask = _MASK.match(text, at + 1)
-    if mask and _surname(value, weak=True):
-        return mask.end() - at
-    surname = _surname(value, weak=True)
-    if not surname or guard.term_begins(text, at):
-        return 0
-    is_weak = not weak and surname == 1 and value[0] in WEAK
-    is_word = guard.begins(text, at)
-    best, best_score = 0, 0
-    for size in (2, 1):
-        end, given = at + surname + size, set(value[surname : surname + size])
-        if len(value) < surname + size or _NEVER & given or guard.runs_over(text, at, end):
-            continue
-        after, common = _following(text, end, guard), sum(c in COMMON for c in value[surname : surname + size])
-        if not after and not (size == common == 2 and not is_weak):
-            continue
-        if _SELDOM & given and (after < 3 or common < size - 1):
-            continue
-        if is_weak and (value[0] in _PARTICLES or common < size or after < 3 - size):
-            continue
-        if is_word and (is_weak or size == 1 or common < 2 or after < 2 or value[: surname + size] in guard):
-            continue
-        verb = size == 2 and value[surname + 1] in _VERBS  # 张燕交|代 is rather 张燕|交代
-        if 2 * (after - verb) + common > best_score:
-            best, best_score = surname + size, 2 * (after - verb) + common
-    return best
-
-
-def _surname(value: str, weak: bool) -> int:
-    """Length of the surname at the beginning, 0 for none."""
-    if value[:2] in _COMPOUND and len(value) > 2:
-        return 2
-    return 1 if value[:1] in STRONG or (weak and value[:1] in WEAK) else 0
-
-
-def _following(text: str, at: int, guard: Guard) -> int:
-    """How well what stands here can stand after a name: 3 a mark or the end, 2 a word, 1 a character that often does, 0 else."""
-    if at >= len(text) or not _HAN.match(text, at):
-        return 3
-    if any(text[at : at + n] in _FOLLOWERS for n in range(2, _LONGEST_FOLLOWER + 1)) or guard.term_begins(text, at):
-        return 2
-    return 1 if text[at] in _FOLLOWERS else 0
-
-
 def _before_titles(text: str, guard: Guard) -> Iterator[Piece]:
     for m in _TITLE.finditer(text):
         end = m.start()
+        if text[end - 1 : end] == "(":  # 李建国(主任医师)
+            end -= 1
         several = text[end - 1 : end] == "位" and text[end - 2 : end - 1] in _COUNTS  # 张三、李四两位医师
         start = _name_ending(text, end - 2 if several else end, guard)
         end = end - 2 if several else end
@@ -208,23 +166,27 @@ def _name_ending(text: str, end: int, guard: Guard, alone: bool = True) -> int |
     """Where the name begins that ends here, before a title; a surname alone will do if `alone`."""
     low = max(0, end - 4)
     run = end
-    while run > low and _HAN.match(text[run - 1]) :
+    while run > low and HAN_RUN.match(text[run - 1]) :
         run -= 1
     for size in (4, 3, 2, 1):
         start = end - size
         if start < run:
             continue
         value = text[start:end]
-        surname = _surname(value, weak=False) or int(1 < size < 4 and value[0] in WEAK and set(value[1:]) <= COMMON)
-        if value in _COMPOUND:
+        if value[0] in _AGENTS and surname_of(value[1:], weak=True) and value[:2] not in COMPOUND:
+            continue  # 随|王红老师, 由|巴淼主任
+        if text[start - 1 : start + 1] in guard and start > low:
+            continue  # 感谢|王红大夫
+        surname = surname_of(value, weak=False) or int(1 < size < 4 and value[0] in WEAK and set(value[1:]) <= COMMON)
+        if value in COMPOUND:
             surname = 2
         given = value[surname:]
-        if not surname or len(given) > 2 or given == "家" or _NEVER & set(given) or not (alone or given):
+        if not surname or len(given) > 2 or given == "家" or never(given) or not (alone or given):
             continue
-        if value in guard or guard.runs_over(text, start, end):
-            continue
+        if value in guard or guard.runs_over(text, start, end) or (not given and text[start - 1 : end] in guard):
+            continue  # 随车医生: no 车医生
         before = text[:start] if start < 4 else text[start - 4 : start]
-        led = not before or not _HAN.match(before[-1]) or before.endswith(_LEADERS)
+        led = not before or not HAN_RUN.match(before[-1]) or before.endswith(_LEADERS)
         if led or (size > surname and all(c in COMMON for c in value[surname:])):
             return start
     return None
@@ -237,23 +199,23 @@ def _before_sex(text: str, guard: Guard) -> Iterator[Piece]:
             continue
         end, is_label = between.start(), len(m[0]) > 1
         run, low = end, max(0, end - 12)
-        while run > low and (_HAN.match(text[run - 1]) or text[run - 1] == "·"):
+        while run > low and (HAN_RUN.match(text[run - 1]) or text[run - 1] == "·"):
             run -= 1
         value = text[run:end]
-        if is_label and not _like_a_name(text, run, end, guard):
+        if is_label and not like_a_name(text, run, end, guard):
             continue
         if len(value) < 2 or value in guard:
             padded = _PADDED.match(text, end - 4) or _PADDED.match(text, end - 3)
             if padded and padded.end() == end and padded[1] in STRONG:
                 yield _piece(text, "patient", padded.start(), end)
             continue
-        if "·" in value:
+        if other_name(value) or "·" in value:
             yield _piece(text, "patient", run, end)
             continue
         for size in (4, 3, 2):
             start = end - size
-            surname = _surname(text[start:end], weak=True) if start >= run else 0
-            if not surname or size - surname not in (1, 2) or _NEVER & set(text[start + surname : end]) or text[start:end] in guard:
+            surname = surname_of(text[start:end], weak=True) if start >= run else 0
+            if not surname or size - surname not in (1, 2) or never(text[start + surname : end]) or text[start:end] in guard:
                 continue
             if guard.runs_over(text, start, end):
                 continue
@@ -265,9 +227,11 @@ def _before_sex(text: str, guard: Guard) -> Iterator[Piece]:
 
 def _masked(text: str) -> Iterator[Piece]:
     """A surname with a mask in place of the given name: 张某某, 李××."""
-    for m in _MASK.finditer(text):
+    if not _MASKS.search(text):
+        return
+    for m in MASK.finditer(text):
         surname = text[m.start() - 1 : m.start()]
-        alone = m.start() < 2 or not _HAN.match(text[m.start() - 2])
+        alone = m.start() < 2 or not HAN_RUN.match(text[m.start() - 2])
         if surname in STRONG or (surname in WEAK and alone and m[0] in ("某某", "××", "**", "xx")):
             yield _piece(text, "patient", m.start() - 1, m.end())
 
@@ -275,23 +239,14 @@ def _masked(text: str) -> Iterator[Piece]:
 def _pairs(text: str, guard: Guard) -> Iterator[Piece]:
     """Two names with a stroke between them, the signature of a resident and who is above: 张三/李四."""
     for m in _STROKE.finditer(text):
-        left, right = _BEFORE_STROKE.search(text, max(0, m.start() - 6), m.start()), _HAN.match(text, m.end())
-        if left is None or right is None or (left.start(1) and _HAN.match(text[left.start(1) - 1])):
+        left, right = _BEFORE_STROKE.search(text, max(0, m.start() - 6), m.start()), HAN_RUN.match(text, m.end())
+        if left is None or right is None or (left.start(1) and HAN_RUN.match(text[left.start(1) - 1])):
             continue
         spans = [left.span(1), (m.end(), right.end())]
-        if all(_like_a_name(text, *span, guard) for span in spans):
+        bracketed = text[left.start(1) - 1 : left.start(1)] == "(" and text[right.end() : right.end() + 1] == ")"
+        if all((sure_place if bracketed else like_a_name)(text, *span, guard) for span in spans):
             for start, end in spans:
                 yield _piece(text, "staff", start, end)
-
-
-def _like_a_name(text: str, start: int, end: int, guard: Guard) -> bool:
-    """Whether a whole run of characters has a strong surname and a given name, and is no word."""
-    value = text[start:end]
-    surname = _surname(value, weak=True)
-    given = value[surname:]
-    if not surname or len(given) not in (1, 2) or _NEVER & set(given) or guard.begins(text, start):
-        return False
-    return set(given) <= COMMON and len(given) == 2 if value[0] in WEAK else bool(COMMON & set(given))
 
 
 def _of_deeds(text: str, guard: Guard) -> Iterator[Piece]:
@@ -299,7 +254,7 @@ def _of_deeds(text: str, guard: Guard) -> Iterator[Piece]:
     for m in _CLAUSE.finditer(text):
         end = m.end(1)
         sure = m[1][0] in STRONG and COMMON.issuperset(m[1][1:]) and (len(m[1]) == 3 or len(m[2]) > 1)
-        if sure and _like_a_name(text, m.start(1), end, guard) and not guard.runs_over(text, m.start(1), end):
+        if sure and like_a_name(text, m.start(1), end, guard) and not guard.runs_over(text, m.start(1), end):
             yield _piece(text, "patient", m.start(1), end)
 
 
@@ -309,7 +264,7 @@ def _signed(text: str, guard: Guard) -> Iterator[Piece]:
         m = _SIGNED.search(text, max(0, end - 9), end)
         if m is None or (m.start() == m.start(1) > 0):  # cut off within a word
             continue
-        if _like_a_name(text, *m.span(1), guard):
+        if like_a_name(text, *m.span(1), guard):
             yield _piece(text, "staff", m.start(1), m.end(1))
 
 

@@ -49,6 +49,9 @@ _PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁苏浙赣鄂桂甘晋
                     "[a-hj-np-z0-9]{4,5}[a-hj-np-z0-9挂学警港澳]")
 _BED = re.compile("床(?![旁边位被上下单垫头尾面褥栏椅的以之])")
 _BEFORE_BED = re.compile("[加+]?(?<![0-9.])[0-9]{1,3}(?:-[0-9]{1,2})?$")
+_PERSON_ROW = re.compile("[|] ?[男女] ?[|]")
+_NUMBER_CELL = re.compile(r"(?<=[|])[a-z]{0,3}[0-9][0-9/\-]{4,19}(?=[|])")
+"""A number alone between strokes, in a row that tells somebody's sex."""
 _ZONE = re.compile(r"[0-9](?:[ \-()·._转]{0,2}[0-9]){6,}")
 
 _PROVINCES = frozenset(map(str, (*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66),
@@ -66,6 +69,9 @@ def find_numbers(text: str) -> Iterator[Piece]:
         for m in _EMAIL.finditer(text):
             yield Piece("email", m.start(), m.end(), m[0])
     yield from _labelled(text)
+    for row in _PERSON_ROW.finditer(text):
+        low, high = max(0, row.start() - 40), min(len(text), row.end() + 40)
+        yield from (Piece("record_number", *m.span(), m[0]) for m in _NUMBER_CELL.finditer(text, low, high))
     for zone in _ZONE.finditer(text):
         yield from _in_zone(text, max(0, zone.start() - 6), min(len(text), zone.end() + 8))
     if "*" in text or "×" in text or "xx" in text:

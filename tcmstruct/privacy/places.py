@@ -37,6 +37,10 @@ _GENERIC = re.compile(f"(?:{any_of(_PLACES['hospital_generic'])})*")
 _AFTER_HOSPITAL = re.compile(rf"(?:\((?:{_ANY_PLACE})[{HAN}]{{0,8}}\)|[东西南北]?(?:分|总|本)?院区?(?=[^{HAN}]|[就住门急检查治]))?")
 _COMPANY = re.compile(f"{any_of(_PLACES['employers'])}|第[一二三四五六七八九十0-9]{{1,3}}中学|"
                       "(?:公司|厂|矿|法院|检察院|学校|中学|小学|大学|银行|集团|研究所)(?=职工|员工|工人|职员|教师|干部|工作|退休|会计|司机)")
+_JOB = any_of(_PLACES["jobs"])
+_EMPLOYER = re.compile(f"(?:{any_of(_PLACES['organs'])})(?:(?=(?:离休|退休|下岗|在职|的)?(?:{_JOB}))|(?=[ )|\n]))")
+_AFTER_AGE = re.compile("[0-9] ?岁[ ,、|(]{1,3}$")
+_INDUSTRY = re.compile(f"(?:{any_of(_PLACES['industries'])})*$")
 _MAX_NAME = 26
 
 
@@ -123,6 +127,17 @@ def find_hospitals(text: str) -> Iterator[Piece]:
             more = _AFTER_HOSPITAL.match(text, end) if kind == "hospital" else None
             last = more.end() if more else end
             yield Piece(kind, start, last, text[start:last])
+
+
+def find_employers(text: str) -> Iterator[Piece]:
+    """Employers without a label: before what a person does there (…公司会计), or alone in a row after the age."""
+    for m in _EMPLOYER.finditer(text):
+        start = _left(text, m.start(), _MAX_NAME, 0)
+        if m.start() - start < 2 or _INDUSTRY.match(text[start : m.start()]):
+            continue
+        if text[m.end() : m.end() + 1] in " )|\n" and not _AFTER_AGE.search(text, max(0, start - 8), start):
+            continue
+        yield Piece("workplace", start, m.end(), text[start : m.end()])
 
 
 def _left(text: str, end: int, most: int, low: int) -> int:

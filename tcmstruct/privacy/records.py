@@ -40,6 +40,10 @@ def deidentify_line(data: Mapping[str, Any], deidentifier: Deidentifier) -> dict
     moved = deidentifier.deidentify(text, otherwise=shown) if isinstance(text, str) else DeidentifiedText("")
     old = text if isinstance(text, str) else ""
     names = {old[r.start : r.end]: moved.text[r.new_start : r.new_end] for r in moved.replaced if r.end - r.start >= _MIN_SCRUBBED}
+    for holder in (data, data.get("tongue")):  # a photograph is named after its patient, and the column that names it is kept in extra
+        photo = holder.get("image") if isinstance(holder, Mapping) else None
+        if isinstance(photo, str) and len(photo) >= _MIN_SCRUBBED:
+            names[photo] = _photo(photo, deidentifier)
     whom = f"record_number {fold(shown)}" if not moved.replaced else None
 
     def scrub(value: Any, key: str = "") -> Any:

@@ -28,8 +28,15 @@ def characters(block: str) -> frozenset[str]:
 
 
 def any_of(words: Iterable[str]) -> str:
-    """A regular expression of alternatives, the longest first."""
-    return "|".join(map(re.escape, sorted(set(words), key=lambda word: (-len(word), word))))
+    """A regular expression of alternatives, the longest first; common beginnings are tried once."""
+    beginnings: dict[str, set[str]] = {}
+    for word in words:
+        beginnings.setdefault(word[0], set()).add(word[1:])
+    branches = []
+    for first, rests in sorted(beginnings.items()):
+        longer = any_of(rest for rest in rests if rest)
+        branches.append(re.escape(first) + (f"(?:{longer})" if longer else "") + ("?" if longer and "" in rests else ""))
+    return "|".join(branches)
 
 
 def kinds_of(table: Mapping[str, Iterable[str]]) -> dict[str, str]:

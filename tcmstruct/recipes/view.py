@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tcmstruct.report.photo import PhotoShown
 
 
-def view(out: Path, html: Path, limit: int = 200, ids: list[str] | None = None, image_root: Path | None = None) -> Path:
+def view(out: Path, html: Path, limit: int = 200, ids: list[str] | None = None, image_root: Path | None = None,
+         identified: bool = False) -> Path:
     """Writes the reader's page; it opens in any browser and needs no network.
 
     Args:
@@ -26,6 +27,7 @@ def view(out: Path, html: Path, limit: int = 200, ids: list[str] | None = None, 
         ids: only these records.
         image_root: folder of the tongue photographs; None shows none. One that cannot be opened any more is named on
             the page, and the rest goes on.
+        identified: show names, numbers and dates as they are; otherwise they are replaced.
 
     Returns:
         `html`.
@@ -36,36 +38,21 @@ def view(out: Path, html: Path, limit: int = 200, ids: list[str] | None = None, 
         ModelError: the model of the photographs is missing or altered.
     """
     if image_root is None:
-        return write_view(Path(out), Path(html), limit, ids)
+        return write_view(Path(out), Path(html), limit, ids, identified=identified)
     if not image_root.is_dir():
         raise UsageError("no such folder", where="--image-root", code="not_a_folder",
                          hint="give the folder that the paths of the photographs start from")
     with progress_for() as progress:
-        return write_view(Path(out), Path(html), limit, ids, _told(_photos(image_root), progress))
+        return write_view(Path(out), Path(html), limit, ids, _told(_photos(image_root), progress), identified=identified)
 
 
 def _photos(image_root: Path) -> Callable[[StructuredRecord], PhotoShown | None]:
     """Looks at the photographs that records name, each when its record is read, and at where its mentions looked."""
-    from tcmstruct.image.crop import crop_tongue
     from tcmstruct.pipeline import Structurer
-    from tcmstruct.report.photo import shown_photo
+    from tcmstruct.report.photo import photo_of
 
     structurer = Structurer(image_root=image_root)
-
-    def show(record: StructuredRecord) -> PhotoShown | None:
-        named = record.tongue.get("image") if isinstance(record.tongue, Mapping) else None
-        if named is None:
-            return None
-        if not isinstance(named, str):
-            raise ImageRefused("path_invalid")
-        found = structurer.photo_side.examiner.examine(named, root=image_root)
-        if found.crop is not None:
-            return shown_photo(found.photo.pixels, found.mask, found.crop, *structurer.attention(record.text, found, record.entities))
-        mask = found.mask
-        crop = crop_tongue(found.photo.pixels, mask) if mask is not None and mask.any() else None
-        return shown_photo(found.photo.pixels, mask, crop, {}, {})
-
-    return show
+    return lambda record: photo_of(structurer, record, image_root)
 
 
 def _told(photos: Callable[[StructuredRecord], PhotoShown | None],

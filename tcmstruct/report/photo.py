@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from tcmstruct.image.crop import Crop, clean_mask, outline_of
+from tcmstruct.image.crop import Crop, clean_mask, crop_tongue, outline_of
+from tcmstruct.image.refusal import ImageRefused
+from tcmstruct.record import StructuredRecord
 
 MAX_SIDE_PX = 480
 MAX_OUTLINE_POINTS = 96
@@ -78,6 +82,29 @@ def shown_photo(pixels: np.ndarray, mask: np.ndarray | None, crop: Crop | None,
     if crop is None:
         return PhotoShown(jpeg, width, height, outline)
     return PhotoShown(jpeg, width, height, outline, _grid_to_photo(crop, across, down), dict(attention), dict(gate))
+
+
+def photo_of(structurer: Any, record: StructuredRecord, root: Path) -> PhotoShown | None:
+    """The photograph that a record names, looked at again; None where it names none.
+
+    Args:
+        structurer: a `pipeline.Structurer`.
+        root: folder that the record's path starts from and may not leave.
+
+    Raises:
+        ImageRefused: it cannot be opened any more.
+    """
+    named = record.tongue.get("image") if isinstance(record.tongue, Mapping) else None
+    if named is None:
+        return None
+    if not isinstance(named, str):
+        raise ImageRefused("path_invalid")
+    found = structurer.photo_side.examiner.examine(named, root=root)
+    if found.crop is not None:
+        return shown_photo(found.photo.pixels, found.mask, found.crop, *structurer.attention(record.text, found, record.entities))
+    mask = found.mask
+    crop = crop_tongue(found.photo.pixels, mask) if mask is not None and mask.any() else None
+    return shown_photo(found.photo.pixels, mask, crop, {}, {})
 
 
 def _encoded(pixels: np.ndarray) -> tuple[bytes, int, int]:

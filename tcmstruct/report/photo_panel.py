@@ -52,11 +52,13 @@ class PhotoPanel:
     measures: Sequence[tuple[str, str, str]] = ()
 
 
-def panel(record: StructuredRecord, photos: Photos | None, marks: Mapping[int, int]) -> PhotoPanel | None:
+def panel(record: StructuredRecord, original: StructuredRecord, photos: Photos | None,
+          marks: Mapping[int, int]) -> PhotoPanel | None:
     """The photo of a record, or what stands in its place; None where there is nothing to show.
 
     Args:
-        record: as it was read.
+        record: as it is shown.
+        original: as it was read; it names the file.
         photos: gives the photo, or None.
         marks: number of the entity in `record.entities` → number of its mark in the shown text.
     """
@@ -65,7 +67,7 @@ def panel(record: StructuredRecord, photos: Photos | None, marks: Mapping[int, i
     tongue = record.tongue if isinstance(record.tongue, Mapping) else {}
     name, measures = str(tongue.get("image") or ""), _measures(tongue.get("measures"))
     try:
-        photo = photos(record)
+        photo = photos(original)
     except ImageRefused as refused:
         return PhotoPanel(name, refused=str(refused), measures=measures)
     if photo is None:

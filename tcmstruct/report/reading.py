@@ -15,6 +15,7 @@ from tcmstruct.report.photo_panel import PhotoPanel, Photos, panel
 from tcmstruct.report.shown import plain, shown
 from tcmstruct.report.spans import MAX_LANES, Segment, lanes, placed, split
 from tcmstruct.report.tally import conflicts, values_of
+from tcmstruct.report.veil import Veil
 
 NO_ANSWER = {"unsure": "不确定 unsure", "unfamiliar": "相机陌生 unfamiliar camera"}
 """Status of a photo's answer without a value → what the page says."""
@@ -95,7 +96,7 @@ class Reading:
 
 
 def read(data: Mapping[str, Any], row: int, groups: Mapping[str, Sequence[str]], where: str = "",
-         with_text: bool = True, photos: Photos | None = None) -> Reading:
+         with_text: bool = True, photos: Photos | None = None, veil: Veil | None = None) -> Reading:
     """Prepares one line of `records.jsonl`.
 
     Args:
@@ -105,11 +106,15 @@ def read(data: Mapping[str, Any], row: int, groups: Mapping[str, Sequence[str]],
         where: file:row, for the error.
         with_text: False shows neither text nor evidence.
         photos: gives the record's photograph; None shows none.
+        veil: replaces what names a person; None replaces nothing.
 
     Raises:
         InputRefused: the line is not a StructuredRecord.
     """
-    record = StructuredRecord.from_dict(data, where)
+    record = original = StructuredRecord.from_dict(data, where)
+    if veil is not None:
+        data = veil.line(data)
+        record = StructuredRecord.from_dict(data, where)
     text = record.text if with_text and isinstance(record.text, str) else ""
     names = list(record.fields)
     told = conflicts(data)
@@ -136,7 +141,7 @@ def read(data: Mapping[str, Any], row: int, groups: Mapping[str, Sequence[str]],
         warnings=[str(w) for w in record.warnings or ()], conflicts=[_told(c) for c in told],
         tongue=_tongue(record.tongue), lowest=min((f.confidence for f in record.fields.values()), default=1.0),
         missing=[name for pack in groups.values() for name in pack if name not in rows],
-        photo=panel(record, photos, {entity: mark for mark, entity in enumerate(numbers)}),
+        photo=panel(record, original, photos, {entity: mark for mark, entity in enumerate(numbers)}),
     )
 
 

@@ -16,10 +16,13 @@ from tcmstruct.report.palette import STATUS_EN
 from tcmstruct.report.reading import Reading, read
 from tcmstruct.report.source import Output, open_output
 from tcmstruct.report.tally import FieldTally, RejectTally, Tally, count
+from tcmstruct.report.veil import Veil
 from tcmstruct.report.view_page import flatten, legend_of, provenance
 
 N_TOP = 8
 """Values of a field that the report shows."""
+_NAME = "姓名"
+"""Cue beside which file names are read: some hospitals name a file by its patient."""
 SAMPLE_CHARACTERS = 400_000
 """Text of the sample on the page, all records together; records that would pass it are left out of the sample."""
 
@@ -36,7 +39,7 @@ class FieldLine:
     rest: int
 
 
-def write_report(out_dir: Path, *, n_sample: int = 50, seed: int = 0) -> Path:
+def write_report(out_dir: Path, *, n_sample: int = 50, seed: int = 0, identified: bool = False) -> Path:
     """Writes `report.html` beside `records.jsonl` (mode 0600, replaced as a whole).
 
     One pass over the records with counters of bounded size and a bounded sample, so memory does not grow with their
@@ -46,6 +49,7 @@ def write_report(out_dir: Path, *, n_sample: int = 50, seed: int = 0) -> Path:
         out_dir: folder of `convert`; `rejects.jsonl` and `manifest.json` may be missing.
         n_sample: records shown, four fifths by lowest confidence, the rest drawn at random.
         seed: of the draw.
+        identified: show names, numbers and dates as they are; otherwise they are replaced (docs/privacy.md) and the page says so.
 
     Returns:
         The page's path.
@@ -59,7 +63,8 @@ def write_report(out_dir: Path, *, n_sample: int = 50, seed: int = 0) -> Path:
     rejects = RejectTally()
     for reject in output.reject_lines():
         rejects.add(reject)
-    readings, skipped = _sample(output, tally)
+    veil = Veil(identified)
+    readings, skipped = _sample(output, tally, veil)
     page = render("report.html", ("base.css", "report.css"), ("link.js", "report.js"), {
         "title": "转换报告 · tcmstruct report", "tally": tally, "rejects": rejects,
         "n_in": tally.records + rejects.n, "n_ok": tally.records - tally.warned,
@@ -69,18 +74,21 @@ def write_report(out_dir: Path, *, n_sample: int = 50, seed: int = 0) -> Path:
         "trust": stacked((("达到阈值 above the threshold", tally.values - tally.review, "yes"),
                           ("需复核 to review", tally.review, "warned")), "字段值 field values"),
         "photos_refused": [(code.removeprefix("image_"), n) for code, n in tally.warnings.top() if code.startswith("image_")],
-        "groups": _field_groups(output, tally), "unseen": _unseen(output, tally),
+        "groups": _field_groups(output, tally, veil), "unseen": _unseen(output, tally),
         "value_hist": histogram(tally.confidence.bins, "字段值置信度 confidence of field values", axis=True),
         "mention_hist": histogram(tally.mention_confidence.bins, "标注置信度 confidence of mentions", axis=True),
-        "depts": sorted(tally.depts.items(), key=lambda kv: (-kv[1].records, kv[0])),
+        "contested": [(veil.id(id), *rest) for id, *rest in tally.contested],
+        "places": {code: [veil.beside(_NAME, place) for place in places] for code, places in rejects.places.items()},
+        "depts": [(veil.beside("科室", name), dept) for name, dept in sorted(tally.depts.items(), key=lambda kv: (-kv[1].records, kv[0]))],
         "readings": readings, "skipped": skipped, "families": legend_of({t for r in readings for t in r.types}),
         "statuses": [(s, STATUS_EN[s]) for s in STATUSES], "threshold": _threshold(output.manifest),
-        "inputs": _inputs(output.manifest), "provenance": _provenance(output.manifest, tally),
+        "inputs": [(name, veil.beside(_NAME, value)) for name, value in _inputs(output.manifest)],
+        "provenance": _provenance(output.manifest, tally), "identified": identified,
     })
     return write_private(Path(out_dir) / "report.html", page)
 
 
-def _sample(output: Output, tally: Tally) -> tuple[list[Reading], int]:
+def _sample(output: Output, tally: Tally, veil: Veil) -> tuple[list[Reading], int]:
     """Readings of the sample and how many were left out for their length."""
     groups, readings, budget, skipped = output.groups(), [], SAMPLE_CHARACTERS, 0
     for row, data in tally.sample():
@@ -89,11 +97,11 @@ def _sample(output: Output, tally: Tally) -> tuple[list[Reading], int]:
             skipped += 1
             continue
         budget -= size
-        readings.append(read(data, row, groups, f"{output.records}:{row}", with_text=tally.has_text))
+        readings.append(read(data, row, groups, f"{output.records}:{row}", with_text=tally.has_text, veil=veil))
     return readings, skipped
 
 
-def _field_groups(output: Output, tally: Tally) -> list[tuple[str, list[FieldLine]]]:
+def _field_groups(output: Output, tally: Tally, veil: Veil) -> list[tuple[str, list[FieldLine]]]:
     """Fields that were seen, by schema pack where the manifest names them, most covered first where it does not."""
     used: set[str] = set()
     out = []
@@ -101,14 +109,14 @@ def _field_groups(output: Output, tally: Tally) -> list[tuple[str, list[FieldLin
         mine = [name for name in names if name in tally.fields and name not in used]
         used.update(mine)
         if mine:
-            out.append((pack, [_field_line(name, tally) for name in mine]))
+            out.append((pack, [_field_line(name, tally, veil) for name in mine]))
     rest = sorted((name for name in tally.fields if name not in used), key=lambda name: (-tally.fields[name].n, name))
     if rest:
-        out.append(("", [_field_line(name, tally) for name in rest]))
+        out.append(("", [_field_line(name, tally, veil) for name in rest]))
     return out
 
 
-def _field_line(name: str, tally: Tally) -> FieldLine:
+def _field_line(name: str, tally: Tally, veil: Veil) -> FieldLine:
     field = tally.fields[name]
     absent = ("未提及 not mentioned", tally.records - field.n, "absent")
     if field.yes_no:
@@ -117,7 +125,7 @@ def _field_line(name: str, tally: Tally) -> FieldLine:
     else:
         parts = (("有值 with a value", field.n, "yes"), absent)
     return FieldLine(name, field, stacked(tuple(parts), name), histogram(field.confidence.bins, f"{name} 置信度 confidence"),
-                     field.values.top(N_TOP), field.values.rest(N_TOP))
+                     [(veil.beside(name, value), n) for value, n in field.values.top(N_TOP)], field.values.rest(N_TOP))
 
 
 def _unseen(output: Output, tally: Tally) -> list[str]:

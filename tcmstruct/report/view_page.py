@@ -14,10 +14,11 @@ from tcmstruct.report.palette import COARSE, FAMILIES, STATUS_EN, TYPE_EN
 from tcmstruct.report.photo_panel import Photos
 from tcmstruct.report.reading import Reading, read
 from tcmstruct.report.source import Output, open_output
+from tcmstruct.report.veil import Veil
 
 
 def write_view(out: Path, html: Path, limit: int = 200, ids: Sequence[str] | None = None,
-               photos: Photos | None = None) -> Path:
+               photos: Photos | None = None, *, identified: bool = False) -> Path:
     """Writes the reader's page of some records of an output.
 
     Reads no further than it needs: the first `limit` records, or until every one of `ids` is found.
@@ -28,7 +29,8 @@ def write_view(out: Path, html: Path, limit: int = 200, ids: Sequence[str] | Non
         limit: most records on the page.
         ids: only these records, in file order.
         photos: gives a record's photograph (`photo.PhotoShown`), None for a record that has none; where it raises
-            `ImageRefused` the page says why. None shows no photographs.
+            `ImageRefused` the page says why. None shows no photographs. A photograph is shown as it is.
+        identified: show names, numbers and dates as they are; otherwise they are replaced (docs/privacy.md) and the page says so.
 
     Returns:
         `html`.
@@ -40,29 +42,30 @@ def write_view(out: Path, html: Path, limit: int = 200, ids: Sequence[str] | Non
     if limit < 1:
         raise UsageError(f"limit is {limit}, allowed is 1 or more", hint="leave --limit out for 200")
     output = open_output(Path(out))
-    readings = _readings(output, limit, ids, photos)
+    veil = Veil(identified)
+    readings = _readings(output, limit, ids, photos, veil)
     styles, scripts = ("base.css", "view.css"), ("link.js", "view.js")
     if pictures := any(r.photo is not None for r in readings):
         styles, scripts = (*styles, "photo.css"), (*scripts, "photo.js")
     return write_private(Path(html), render("view.html", styles, scripts, {
         "title": "病历结构化结果 · tcmstruct view", "readings": readings, "total": _total(output.manifest, ids),
         "families": legend_of({t for r in readings for t in r.types}), "statuses": [(s, STATUS_EN[s]) for s in STATUSES],
-        "provenance": provenance(output.manifest),
+        "provenance": provenance(output.manifest), "identified": identified,
     }, pictures))
 
 
-def _readings(output: Output, limit: int, ids: Sequence[str] | None, photos: Photos | None) -> list[Reading]:
+def _readings(output: Output, limit: int, ids: Sequence[str] | None, photos: Photos | None, veil: Veil) -> list[Reading]:
     groups = output.groups()
     lines = output.lines()
     if ids is None:
-        return [read(data, row, groups, f"{output.records}:{row}", photos=photos) for row, _, data in islice(lines, limit)]
+        return [read(data, row, groups, f"{output.records}:{row}", photos=photos, veil=veil) for row, _, data in islice(lines, limit)]
     wanted, found = set(ids), []
     if len(wanted) > limit:
         raise UsageError(f"{len(wanted)} ids asked for, the limit is {limit}", hint="raise --limit or name fewer ids")
     for row, _, data in lines:
         if data.get("id") in wanted:
             wanted.discard(data["id"])
-            found.append(read(data, row, groups, f"{output.records}:{row}", photos=photos))
+            found.append(read(data, row, groups, f"{output.records}:{row}", photos=photos, veil=veil))
             if not wanted:
                 return found
     missing = sorted(map(str, wanted))

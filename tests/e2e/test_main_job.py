@@ -64,9 +64,13 @@ def test_evaluate_against_itself_is_perfect(converted):
 def test_view_inspect_structure_doctor(converted, tmp_path):
     assert tcmstruct("view", converted, "-o", tmp_path / "view.html").returncode == 0
     page = (tmp_path / "view.html").read_text(encoding="utf-8")
-    assert "SY0001" in page and "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
+    assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
+    assert "SY0001" not in page
+    assert tcmstruct("view", converted, "-o", tmp_path / "named.html", "--identified").returncode == 0
+    assert "SY0001" in (tmp_path / "named.html").read_text(encoding="utf-8")
     seen = tcmstruct("inspect", RECORDS)
-    assert seen.returncode == 0 and "病历内容" in seen.stdout and "便时滴血" not in seen.stdout
+    assert seen.returncode == 0 and "病历内容" in seen.stdout and "便时滴血" in seen.stdout, "the first record, de-identified"
+    assert "SY0001" not in seen.stdout
     one = tcmstruct("structure", "舌淡红，苔薄白，脉弦")
     assert json.loads(one.stdout)["fields"]["苔色"]["value"] == ["白"]
     piped = tcmstruct("structure", "-", input="舌淡红，苔薄黄，脉细")

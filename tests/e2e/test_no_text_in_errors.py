@@ -125,6 +125,8 @@ def assert_unmarked(*told):
 def test_convert_and_inspect_of_bad_files(bad, tmp_path, capfd):
     out = tmp_path / "o"
     run("inspect", bad)
+    shown = capfd.readouterr()
+    assert_unmarked(shown.out.partition("first record")[0], shown.err)  # after that the first record, as asked for
     run("convert", bad, "-o", out, "--workers", 1, "--no-report")
     shown = capfd.readouterr()
     assert_unmarked(shown.out, shown.err)

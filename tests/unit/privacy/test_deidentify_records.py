@@ -86,3 +86,10 @@ def test_lines_of_other_shapes_pass(deidentifier):
     assert "李建国" not in str(new)
     assert deidentify_line({}, deidentifier) == {}
     assert deidentify_line({"text": None, "fields": 3}, deidentifier) == {"text": None, "fields": 3}
+
+
+def test_the_column_that_names_the_photograph_is_hidden_with_it():
+    new = deidentify_line({"id": "7", "text": "咳嗽3天。", "image": "甲乙丙0017.jpg", "extra": {"舌象照片": "甲乙丙0017.jpg"}},
+                          Deidentifier(Key(bytes(32))))
+    assert "甲乙丙" not in str(new) and "0017" not in str(new)
+    assert new["extra"]["舌象照片"] == new["image"]

@@ -49,7 +49,7 @@ def drawn(attention=True):
 
 
 def page_of(folder, photos, *records):
-    return write_view(written(folder, *records or (record(),)), folder / "page.html", photos=photos).read_text("utf-8")
+    return write_view(written(folder, *records or (record(),)), folder / "page.html", photos=photos, identified=True).read_text("utf-8")
 
 
 def policy(page):
@@ -188,7 +188,7 @@ def test_a_reader_chooses_a_mention_and_sees_where_the_model_looked(browser, tmp
     photo = drawn()
     long = record("1")
     long.fields = {f"字段{i}": FieldValue(["红"], "舌红", 5, 7, review=True) for i in range(60)}
-    write_view(written(tmp_path, long, record("2", HOSTILE)), tmp_path / "page.html", photos=lambda _: photo)
+    write_view(written(tmp_path, long, record("2", HOSTILE)), tmp_path / "page.html", photos=lambda _: photo, identified=True)
     browser.get_log("browser")
     browser.get((tmp_path / "page.html").as_uri())
     one = lambda css: browser.find_element(By.CSS_SELECTOR, f".rec.on {css}")  # noqa: E731

@@ -12,7 +12,7 @@ CONFLICT = {"field": "舌色", "text": ["红", "<b>"], "image": "淡白", "confi
 
 def page_of(folder, lines):
     (folder / "records.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    return write_report(folder).read_text("utf-8")
+    return write_report(folder, identified=True).read_text("utf-8")
 
 
 def section_of(page):
