@@ -78,7 +78,7 @@ def deidentify_file(source: str, out: Path | None = None, *, key_file: Path | No
         raise UsageError("would replace the input", where=out.name, code="out_is_input", hint="name another file with -o")
     deidentifier = _Counting(read_key(key_file), dates=dates, keep=keep)
     summary = Summary(replaced=deidentifier.replaced)
-    with _writer(out) as to:
+    with private_writer(out) as to:
         for data in _inputs(source, encoding, stdin, summary):
             if isinstance(data, str):
                 to.write(deidentifier.deidentify(data).text.encode("utf-8", "surrogatepass"))
@@ -117,7 +117,7 @@ def _text(data: bytes, encoding: str | None, where: str) -> str:
 
 
 @contextmanager
-def _writer(out: Path | None) -> Iterator[BinaryIO]:
+def private_writer(out: Path | None) -> Iterator[BinaryIO]:
     """Standard output, or a file that has its name only when it is whole."""
     if out is None:
         yield sys.stdout.buffer

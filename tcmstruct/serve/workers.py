@@ -1,0 +1,232 @@
+"""The structurer in processes of its own, so that the server answers while records are worked on."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from tcmstruct.batch.chunks import structure_chunk
+from tcmstruct.emr.rows import Reject
+from tcmstruct.errors import TcmstructError
+from tcmstruct.record import Record, StructuredRecord
+
+T = TypeVar("T")
+
+WORKER_LOST = "worker_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One record, and the bytes of its photograph where it came with one."""
+
+    record: Record
+    photo: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a record has no result.
+
+    Attributes:
+        code: as in rejects.jsonl (docs/formats.md), or `WORKER_LOST`.
+        reason: one sentence, without record text.
+    """
+
+    code: str
+    reason: str
+
+
+Answer = bytes | Refused
+"""A StructuredRecord as a JSON line, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the structurer says about itself.
+
+    Attributes:
+        model, schema: fingerprints.
+        fields: {"name", "department", "type", "values", "unit"} of each field of the schema, in its order.
+        review_below: confidence below which a value is marked for review.
+    """
+
+    model: str = ""
+    schema: str = ""
+    fields: tuple[dict[str, Any], ...] = ()
+    review_below: float | None = None
+
+
+@dataclass(slots=True)
+class _Fault:
+    """A TcmstructError on its way home; the classes themselves do not all survive pickling."""
+
+    what: str
+    code: str
+    where: str
+    hint: str
+    exit_code: int
+
+    @classmethod
+    def of(cls, error: TcmstructError) -> _Fault:
+        return cls(error.what, error.code, error.where, error.hint, error.exit_code)
+
+    def error(self) -> TcmstructError:
+        made = TcmstructError(self.what, code=self.code, where=self.where, hint=self.hint)
+        made.exit_code = self.exit_code
+        return made
+
+
+@dataclass(slots=True)
+class Workers:
+    """Processes that hold a structurer each, made when the first work comes.
+
+    Args:
+        factory: makes the structurer; picklable where `processes` is not 0.
+        processes: 0 works in a thread of this process.
+    """
+
+    factory: Callable[[], Any]
+    processes: int = 1
+    _pool: Executor | None = field(default=None, init=False)
+    _facts: Facts | None = field(default=None, init=False)
+
+    @property
+    def slots(self) -> int:
+        return max(1, self.processes)
+
+    async def facts(self) -> Facts:
+        """
+        Raises:
+            TcmstructError: the structurer cannot be made.
+        """
+        if self._facts is None:
+            self._facts = await self.call(_facts)
+        return self._facts
+
+    async def warm(self) -> Facts:
+        """Makes every process load its structurer now. Raises as `facts`."""
+        return (await asyncio.gather(*(self.call(_facts) for _ in range(self.slots))))[0]
+
+    async def answer(self, jobs: Sequence[Job]) -> list[Answer]:
+        """An answer for each job. Where a process is lost, its jobs are tried once more, each alone."""
+        try:
+            return await self.call(_answer, list(jobs))
+        except BrokenProcessPool:
+            return [await self._alone(job) for job in jobs]
+
+    async def _alone(self, job: Job) -> Answer:
+        try:
+            return (await self.call(_answer, [job]))[0]
+        except BrokenProcessPool:
+            return Refused(WORKER_LOST, "the process that worked on the record ended, most likely for want of memory")
+
+    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """`function(structurer, *arguments)` in a worker; function and arguments are picklable."""
+        pool = self._pool = self._pool or self._made()
+        try:
+            with _signals_held():  # a submit may start a process, which inherits the mask
+                future = pool.submit(_work, function, arguments)
+            outcome = await asyncio.wrap_future(future)
+        except BrokenProcessPool:
+            if self._pool is pool:
+                self._pool = None
+                pool.shutdown(wait=False)
+            raise
+        if isinstance(outcome, _Fault):
+            raise outcome.error()
+        return outcome
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def _made(self) -> Executor:
+        if self.processes == 0:
+            return ThreadPoolExecutor(1, "structurer", _start, (self.factory, False))
+        return ProcessPoolExecutor(self.processes, multiprocessing.get_context("spawn"), _start, (self.factory, True))
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """A request to stop meets the server alone, which lets its workers finish; not a child that is still loading."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_here = threading.local()
+"""What a worker holds: its factory, and the structurer once it is made."""
+
+
+def _start(factory: Callable[[], Any], own_process: bool) -> None:
+    _here.factory, _here.structurer = factory, None
+    if own_process:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A server that was killed leaves no workers behind."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    try:
+        if _here.structurer is None:
+            _here.structurer = _here.factory()
+        return function(_here.structurer, *arguments)
+    except TcmstructError as error:
+        return _Fault.of(error)
+
+
+def _facts(structurer: Any) -> Facts:
+    named = getattr(getattr(structurer, "schema", None), "fields", {})
+    fields = tuple({"name": name, "department": one.department, "type": getattr(one, "type", "text"),
+                    "values": list(getattr(one, "values", ())), "unit": getattr(one, "unit", None)} for name, one in named.items())
+    return Facts(getattr(structurer, "model_fingerprint", ""), getattr(structurer, "schema_fingerprint", ""), fields,
+                 getattr(structurer, "review_below", {}).get("field"))
+
+
+def _answer(structurer: Any, jobs: Sequence[Job]) -> list[Answer]:
+    """Texts together, those with a photograph one by one; the checks are those of the batch."""
+    answers: dict[int, Answer] = {}
+    plain = [number for number, job in enumerate(jobs) if job.photo is None]
+    _structured(structurer.structure_many, jobs, plain, answers)
+    for number, job in enumerate(jobs):
+        if job.photo is not None:
+            _structured(_with_photo(structurer, job.photo), jobs, [number], answers)
+    return [answers[number] for number in range(len(jobs))]
+
+
+def _with_photo(structurer: Any, photo: bytes) -> Callable[[Sequence[Record]], list[StructuredRecord]]:
+    return lambda records: [structurer.structure(record.text, photo, id=record.id) for record in records]
+
+
+def _structured(structure_many: Callable[[Sequence[Record]], Sequence[StructuredRecord]], jobs: Sequence[Job],
+                numbers: Sequence[int], answers: dict[int, Answer]) -> None:
+    items: list[Record | Reject] = [Record(job.record.id, job.record.text, job.record.dept, None, job.record.extra, where=str(number))
+                                    for number, job in zip(numbers, [jobs[n] for n in numbers], strict=True)]
+    result = structure_chunk(structure_many, items)
+    rejected = {int(one.where): Refused(one.code, one.reason) for one in result.rejects}
+    lines = iter(result.lines.splitlines(keepends=True))
+    for number in numbers:
+        answers[number] = rejected[number] if number in rejected else next(lines)
