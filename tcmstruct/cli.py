@@ -31,6 +31,8 @@ Codes = Annotated[Path | None, typer.Option(
     "--codes", metavar="CSV", help="本院诊断编码表，与标准编码并用。Own diagnosis codes, added to the shipped ones.")]
 Encoding = Annotated[str | None, typer.Option(
     "--encoding", metavar="NAME", help="文本编码，如 gb18030；缺省自动识别。Text encoding; found by itself.")]
+Identified = Annotated[bool, typer.Option(
+    "--identified", help="页面与导出保留姓名、证件号等。Leave names, numbers and dates in what is shown or leaves.")]
 Mapping = Annotated[list[str] | None, typer.Option(
     "--map", metavar="列=字段",
     help="列的用途：id text dept image extra ignore；列可写成 #序号。Role of a column, by name or #number.")]
@@ -70,8 +72,10 @@ def convert(
     workers: Annotated[int | None, typer.Option(
         "--workers", min=1, metavar="N", help="进程数；缺省按核数与内存。Processes; by cores and memory.")] = None,
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="local，或 ray（集群）。Ray: on a cluster.")] = "local",
-    fresh: Annotated[bool, typer.Option("--fresh", help="替换已有结果；不续做未完成的。Replace a result, or begin an unfinished one anew.")] = False,
+    fresh: Annotated[bool, typer.Option(
+        "--fresh", help="替换已有结果；不续做未完成的。Replace a result, or begin an unfinished one anew.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="不生成 report.html。Leave report.html out.")] = False,
+    identified: Identified = False,
 ) -> None:
     """批量结构化文件中的病历，写入文件夹。Files of records → a folder of tables."""
     from tcmstruct.batch.resources import parse_bytes
@@ -80,7 +84,8 @@ def convert(
     summary = run(
         inputs, out, mapping=map or (), encoding=encoding, schema=schema or ("all",), model=model, codes=codes,
         image_root=image_root, workers=workers, engine=engine, memory_limit_bytes=parse_bytes(memory_limit) if memory_limit else None,
-        formats=[name for name in (part.strip() for part in formats.split(",")) if name], fresh=fresh, report=not no_report)
+        formats=[name for name in (part.strip() for part in formats.split(",")) if name], fresh=fresh, report=not no_report,
+        identified=identified)
     raise typer.Exit(summary.exit_code)
 
 
@@ -139,13 +144,14 @@ def inspect(
     map: Mapping = None,
     encoding: Encoding = None,
     json_out: Annotated[bool, typer.Option("--json", help="输出 JSON。Print JSON.")] = False,
+    identified: Identified = False,
 ) -> None:
-    """查看文件将如何读取（不显示内容）。How a file would be read, without its content."""
+    """查看文件将如何读取，及去标识的第一份。How a file would be read, and its first record de-identified."""
     import json
 
     from tcmstruct.recipes.inspect_file import as_text, inspect_file
 
-    found = inspect_file(file, mapping=map or (), encoding=encoding)
+    found = inspect_file(file, mapping=map or (), encoding=encoding, identified=identified)
     _print(json.dumps(found, ensure_ascii=False, indent=2) if json_out else as_text(found))
 
 
@@ -157,11 +163,12 @@ def view(
     ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="只显示这些病历。Only these.")] = None,
     image_root: Annotated[Path | None, typer.Option(
         "--image-root", metavar="DIR", help="舌象照片所在文件夹；照片显示在病历旁。Folder of the photographs; shows them.")] = None,
+    identified: Identified = False,
 ) -> None:
-    """生成逐份阅读的网页（含病历文字）。A page to read records beside their fields."""
+    """生成逐份阅读的网页（去标识的病历文字）。A page to read records beside their fields."""
     from tcmstruct.recipes.view import view as run
 
-    print(f"page written to {run(out, html, limit, ids, image_root)}", file=sys.stderr)
+    print(f"page written to {run(out, html, limit, ids, image_root, identified)}", file=sys.stderr)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The Spark example of docs/batch.md is run as it stands there: by Spark where it is installed, else on the frames that Spark would give."""
+"""The Spark example of docs/batch.md is run as it stands there: by Spark where it is installed, and on frames as Spark gives them."""
 
 import json
 import re

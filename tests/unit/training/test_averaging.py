@@ -1,9 +1,10 @@
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra [train] is not installed")
-from torch import nn
 
-from tcmstruct.training.averaging import averaged
+from torch import nn  # noqa: E402
+
+from tcmstruct.training.averaging import averaged  # noqa: E402
 
 
 def model(value, width=2):
@@ -17,9 +18,9 @@ def model(value, width=2):
 def test_weights_are_mixed_and_counters_are_the_firsts():
     first, second = model(1.0), model(3.0)
     mean = averaged([first, second], [0.25, 0.75])
-    assert {float(p.flatten()[0]) for p in mean.parameters()} == {2.5}
+    assert {p.flatten()[0].item() for p in mean.parameters()} == {2.5}
     assert int(mean[1].num_batches_tracked) == 1
-    assert {float(p.flatten()[0]) for p in first.parameters()} == {1.0}
+    assert {p.flatten()[0].item() for p in first.parameters()} == {1.0}
 
 
 @pytest.mark.parametrize(("models", "shares"), [((1.0, 2.0), (0.5, 0.6)), ((1.0, 2.0), (1.0,))])
