@@ -26,7 +26,7 @@ class ProcessPool:
 
     def submit(self, chunk: Chunk) -> Callable[[], Answer]:
         try:
-            with _interrupts_held():  # a submit may start a process, which inherits the mask
+            with signals_held():  # a submit may start a process, which inherits the mask
                 future = self._pool.submit(_work, chunk)
         except BrokenProcessPool:
             future = None
@@ -78,30 +78,41 @@ def _answer(future: Future[Answer | Refusal] | None) -> Answer:
     return outcome
 
 
+_PARENTS_OWN = hasattr(signal, "sigwaitinfo")
+"""Whether the sender of a signal can be told, as on Linux."""
+_HELD = {signal.SIGINT, signal.SIGTERM} if _PARENTS_OWN else {signal.SIGINT}
+
+
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits, so that it meets the parent alone and not a child that is still loading its modules."""
+def signals_held() -> Iterator[None]:
+    """While a worker is started, which inherits the mask: a request to stop meets the parent alone, not a child that is still loading."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_factory: Factory | None = None
-_structurer: Structures | None = None
+def begin_worker() -> None:
+    """To be called first in a worker process: it ends with its parent, and by its parent's word alone.
 
-
-def _start(factory: Factory) -> None:
-    global _factory
-    # Ctrl-C reaches all processes of a terminal, and the parent decides what it means. SIGTERM keeps its meaning, for the pool ends
-    # its workers by it; where a service manager sends it to all, the chunks at hand are done again apart, and then the parent stops.
+    Ctrl-C reaches all processes of a terminal, and a service manager sends SIGTERM to all of a service: what they mean is the parent's
+    to decide. A pool ends what is left of its workers by SIGTERM, so one that the parent sent counts.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if _PARENTS_OWN:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)  # in the threads that follow too
+        threading.Thread(target=_obey_parent, daemon=True).start()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _factory = factory
+
+
+def _obey_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(1)
 
 
 def _end_with_parent() -> None:
@@ -110,6 +121,16 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+_factory: Factory | None = None
+_structurer: Structures | None = None
+
+
+def _start(factory: Factory) -> None:
+    global _factory
+    begin_worker()
+    _factory = factory
 
 
 def _work(chunk: Chunk) -> Answer | Refusal:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
-import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tcmstruct.batch.chunks import structure_chunk
+from tcmstruct.batch.processes import Refusal, begin_worker, signals_held
 from tcmstruct.emr.rows import Reject
 from tcmstruct.errors import TcmstructError
 from tcmstruct.record import Record, StructuredRecord
@@ -66,26 +64,6 @@ class Facts:
 
 
 @dataclass(slots=True)
-class _Fault:
-    """A TcmstructError on its way home; the classes themselves do not all survive pickling."""
-
-    what: str
-    code: str
-    where: str
-    hint: str
-    exit_code: int
-
-    @classmethod
-    def of(cls, error: TcmstructError) -> _Fault:
-        return cls(error.what, error.code, error.where, error.hint, error.exit_code)
-
-    def error(self) -> TcmstructError:
-        made = TcmstructError(self.what, code=self.code, where=self.where, hint=self.hint)
-        made.exit_code = self.exit_code
-        return made
-
-
-@dataclass(slots=True)
 class Workers:
     """Processes that hold a structurer each, made when the first work comes.
 
@@ -133,7 +111,7 @@ class Workers:
         """`function(structurer, *arguments)` in a worker; function and arguments are picklable."""
         pool = self._pool = self._pool or self._made()
         try:
-            with _signals_held():  # a submit may start a process, which inherits the mask
+            with signals_held():  # a submit may start a process, which inherits the mask
                 future = pool.submit(_work, function, arguments)
             outcome = await asyncio.wrap_future(future)
         except BrokenProcessPool:
@@ -141,7 +119,7 @@ class Workers:
                 self._pool = None
                 pool.shutdown(wait=False)
             raise
-        if isinstance(outcome, _Fault):
+        if isinstance(outcome, Refusal):
             raise outcome.error()
         return outcome
 
@@ -156,19 +134,6 @@ class Workers:
         return ProcessPoolExecutor(self.processes, multiprocessing.get_context("spawn"), _start, (self.factory, True))
 
 
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """A request to stop meets the server alone, which lets its workers finish; not a child that is still loading."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 _here = threading.local()
 """What a worker holds: its factory, and the structurer once it is made."""
 
@@ -176,17 +141,7 @@ _here = threading.local()
 def _start(factory: Callable[[], Any], own_process: bool) -> None:
     _here.factory, _here.structurer = factory, None
     if own_process:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A server that was killed leaves no workers behind."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+        begin_worker()
 
 
 def _work(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -195,7 +150,7 @@ def _work(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
             _here.structurer = _here.factory()
         return function(_here.structurer, *arguments)
     except TcmstructError as error:
-        return _Fault.of(error)
+        return Refusal.of(error)
 
 
 def _facts(structurer: Any) -> Facts:
