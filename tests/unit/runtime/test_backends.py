@@ -104,7 +104,7 @@ def test_alone_means_a_batch_for_every_window():
 
 def test_the_meter_of_a_card_tells_the_most_above_what_was_loaded():
     used = iter([100, 130, 120, 180])
-    taken = memory.device_meter(lambda: next(used))
+    taken = memory_fit.device_meter(lambda: next(used))
     assert [taken(), taken(), taken()] == [30, 30, 80]
 
 
