@@ -231,9 +231,9 @@ def quantize(
     fresh: Annotated[bool, typer.Option("--fresh", help="替换已有的 OUT。Replace OUT.")] = False,
 ) -> None:
     """量化模型；F1、大小、速度都合格才写出。A narrower model, written only if it passes the gate."""
-    from tcmstruct.recipes.extras import needs_training
+    from tcmstruct.recipes.extras import needs
 
-    with needs_training("quantize"):
+    with needs("train", "quantize"):
         from tcmstruct.recipes.quantize import quantize as run
 
         run(folder, out, texts, labelled=labelled, checkpoint=checkpoint, kind=kind, backend=backend, fresh=fresh)
@@ -245,9 +245,9 @@ def distil(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="蒸馏任务，见 docs/distillation.md。The job.")],
 ) -> None:
     """把教师模型蒸馏为小模型。A small student learns from its teachers."""
-    from tcmstruct.recipes.extras import needs_training
+    from tcmstruct.recipes.extras import needs
 
-    with needs_training("distil"):
+    with needs("train", "distil"):
         from tcmstruct.recipes.distil import read_job, run
 
         run(read_job(config))
@@ -266,9 +266,9 @@ def prune(
     plans: Annotated[int, typer.Option("--plans", min=6, help="每次搜索可测的方案数。Plans a search may measure.")] = 42,
 ) -> None:
     """在内存上限下剪枝图文融合模型，比较各策略。Prune the fused model under a memory limit; compare the policies."""
-    from tcmstruct.recipes.extras import needs_training
+    from tcmstruct.recipes.extras import needs
 
-    with needs_training("prune"):
+    with needs("train", "prune"):
         from tcmstruct.recipes.prune import run_tables
 
         _print(str(run_tables(run, data, weights, tongue_run, fusion_run, tables.split(","), seeds, plans)))

@@ -7,19 +7,22 @@ from contextlib import contextmanager
 
 from tcmstruct.errors import MissingExtra
 
-OF_TRAIN = frozenset({"torch", "safetensors", "onnx", "onnxscript", "sklearn"})
-"""Modules that [train] brings."""
+MODULES: dict[str, frozenset[str]] = {
+    "train": frozenset({"torch", "safetensors", "onnx", "onnxscript", "sklearn"}),
+    "serve": frozenset({"fastapi", "starlette", "uvicorn", "httptools", "sqlalchemy", "multipart", "python_multipart"}),
+}
+"""Extra → modules that it brings."""
 
 
 @contextmanager
-def needs_training(job: str) -> Iterator[None]:
+def needs(extra: str, job: str) -> Iterator[None]:
     """
     Raises:
-        MissingExtra: a module of the extra [train] is not installed.
+        MissingExtra: a module of the extra is not installed.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in OF_TRAIN:
+        if (error.name or "").partition(".")[0] not in MODULES[extra]:
             raise
-        raise MissingExtra(job, "train") from None
+        raise MissingExtra(job, extra) from None

@@ -12,7 +12,7 @@ import orjson
 from tcmstruct.errors import InputRefused, UsageError
 from tcmstruct.privacy import Deidentifier, deidentify_line, read_key
 from tcmstruct.recipes.deidentify import private_writer
-from tcmstruct.recipes.serve import needs_serve
+from tcmstruct.recipes.extras import needs
 from tcmstruct.report.source import open_output
 
 
@@ -37,7 +37,7 @@ def export_review(out: Path, to: Path, *, store: str | None = None, which: str =
         InputRefused: the folder, the store or the key cannot be used, or no record is settled.
         UsageError: an option is unknown, or `to` is the input.
     """
-    with needs_serve("review"):
+    with needs("serve", "review"):
         from tcmstruct.serve.export import TYPES, WHICH, Counts, gold_records
         from tcmstruct.serve.store import Store, default_url
 

@@ -5,37 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tcmstruct.batch.resources import available_cores, default_workers
-from tcmstruct.errors import MissingExtra, UsageError
+from tcmstruct.errors import UsageError
 from tcmstruct.image.paths import image_folder
 from tcmstruct.recipes.convert import StructurerFactory, share_of_limit
+from tcmstruct.recipes.extras import needs
 from tcmstruct.schema import load_schema
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-OF_SERVE = frozenset({"fastapi", "starlette", "uvicorn", "httptools", "sqlalchemy", "multipart", "python_multipart"})
-"""Modules that [serve] brings."""
-
 DEFAULT_PORT = 8765
-
-
-@contextmanager
-def needs_serve(job: str) -> Iterator[None]:
-    """
-    Raises:
-        MissingExtra: a module of the extra [serve] is not installed.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in OF_SERVE:
-            raise
-        raise MissingExtra(job, "serve") from None
 
 
 def serve(out: Path | None = None, *, host: str = "127.0.0.1", port: int = DEFAULT_PORT, token_file: Path | None = None,
@@ -65,7 +44,7 @@ def serve(out: Path | None = None, *, host: str = "127.0.0.1", port: int = DEFAU
         InputRefused: the folder, the store, the model or the token cannot be used.
         MissingExtra: the extra [serve] is not installed.
     """
-    with needs_serve("serve"):
+    with needs("serve", "serve"):
         from tcmstruct.serve.app import make_app
         from tcmstruct.serve.guard import Gate, read_token
         from tcmstruct.serve.limits import Limits

@@ -15,7 +15,7 @@ from tcmstruct.pipeline import Structurer
 from tcmstruct.recipes import acceptance
 from tcmstruct.recipes import quantize as recipe
 from tcmstruct.recipes.acceptance import Check, Ratio, Verdict, judge, predict, ratio_of, read_labelled
-from tcmstruct.recipes.extras import needs_training
+from tcmstruct.recipes.extras import needs
 from tcmstruct.recipes.quantize import quantize, read_texts
 from tcmstruct.record import StructuredRecord
 from tcmstruct.runtime.model_folder import amend_card, open_folder
@@ -174,7 +174,7 @@ def test_labels_are_needed_in_a_labelled_file(tmp_path):
 
 
 def test_a_missing_module_of_train_is_named_as_the_extra():
-    with pytest.raises(MissingExtra, match=r"pip install 'tcmstruct\[train\]'"), needs_training("quantize"):
+    with pytest.raises(MissingExtra, match=r"pip install 'tcmstruct\[train\]'"), needs("train", "quantize"):
         raise ModuleNotFoundError("No module named 'onnx.helper'", name="onnx.helper")
-    with pytest.raises(ModuleNotFoundError), needs_training("quantize"):
+    with pytest.raises(ModuleNotFoundError), needs("train", "quantize"):
         raise ModuleNotFoundError("No module named 'tcmstruct.gone'", name="tcmstruct.gone")
