@@ -14,8 +14,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from tcmstruct.annotation.annotated import Annotated, Span
-from tcmstruct.annotation.files import text_of, whole_file
+from tcmstruct.annotation.files import text_of
 from tcmstruct.errors import InputRefused
+from tcmstruct.whole_file import whole_file
 
 _TEXT_BOUND = re.compile(r"(?P<id>T[^\t]*)\t(?P<label>\S+) (?P<places>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<words>.*))?", re.DOTALL)
 _STATUS = re.compile(r"A[^\t]*\tStatus (T\S+) (\S+)")

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tcmstruct.annotation.annotated import Annotated, Span, joined, split
-from tcmstruct.annotation.files import text_of, whole_file
+from tcmstruct.annotation.files import text_of
 from tcmstruct.errors import InputRefused
+from tcmstruct.whole_file import whole_file
 
 _ID = "# id = "
 _ESCAPES = {" ": "\\s", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}

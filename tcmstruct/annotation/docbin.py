@@ -12,8 +12,9 @@ from typing import Any
 
 from tcmstruct.annotation.annotated import Annotated, Span, joined, split
 from tcmstruct.annotation.conll import outermost
-from tcmstruct.annotation.files import MAX_DOCUMENT_BYTES, whole_file
+from tcmstruct.annotation.files import MAX_DOCUMENT_BYTES
 from tcmstruct.errors import InputRefused, MissingExtra
+from tcmstruct.whole_file import whole_file
 
 SPANS, PREDICTIONS = "sc", "predictions"
 _ID, _SCORES = "tcmstruct_id", "scores"

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
 from tcmstruct.errors import InputRefused
+from tcmstruct.whole_file import whole_file
 
 MAX_DOCUMENT_BYTES = 1024 * 2**20
 """Largest file of one JSON document, which is read whole."""
@@ -76,22 +74,6 @@ def _loads(data: bytes, where: str) -> Any:
         return json.loads(data)  # half surrogates, which orjson refuses and `require_sound` names
     except (ValueError, RecursionError):
         raise InputRefused("not JSON", where=where, code="not_json") from None
-
-
-@contextmanager
-def whole_file(path: Path, flushed: bool = True) -> Iterator[BinaryIO]:
-    """A file that has its name only when it is whole (0600); `flushed` to the disk, which many small files need not be one by one."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            if flushed:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
 
 
 def write_json_lines(path: Path, objects: Iterable[dict[str, Any]]) -> None:

@@ -68,11 +68,6 @@ class Light:
         lab = linear_to_lab(grey)
         return float(lab[1]), float(lab[2])
 
-    @property
-    def cast_delta_e(self) -> float:
-        """Length of `cast_ab`: CIE 1976 ΔE*ab of that grey to neutral."""
-        return float(np.hypot(*self.cast_ab))
-
 
 def srgb_to_linear(pixels: np.ndarray) -> np.ndarray:
     """uint8 sRGB → float32 0–1, linear in light (IEC 61966-2-1)."""

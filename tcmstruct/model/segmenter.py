@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from tcmstruct.model.image_encoder import Heads
 
 SIDE_PX = 160
-STRIDE = 4
 WIDTHS = (24, 40, 80)
 """Channels of the trunk's stages at 1/4, 1/8 and 1/16."""
 

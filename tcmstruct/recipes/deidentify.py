@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from tcmstruct.emr.rows import Reject
 from tcmstruct.errors import InputRefused, UsageError
 from tcmstruct.privacy import KINDS, Deidentifier, deidentify_line, read_key
 from tcmstruct.report.source import open_output
+from tcmstruct.whole_file import whole_file
 
 PLAIN_SUFFIXES = ("", ".txt", ".text", ".md")
 """A file so named is one text. Every other is read as records, by its content."""
@@ -123,16 +122,8 @@ def private_writer(out: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    handle, part = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp")  # 0600 by contract
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, out)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with whole_file(out) as file:
+        yield file
 
 
 def _tell(summary: Summary, dates: str, keep: Sequence[str]) -> None:

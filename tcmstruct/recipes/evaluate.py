@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +15,7 @@ from tcmstruct.evaluation import EvaluationResult, evaluate, list_errors, read_a
 from tcmstruct.evaluation.page import render_page
 from tcmstruct.evaluation.table import as_tables
 from tcmstruct.record import StructuredRecord
+from tcmstruct.whole_file import whole_file
 
 _MIN_WIDTH = 120
 """Columns of a table that is not shown on a terminal (a pipe or a file has no width of its own)."""
@@ -87,15 +86,9 @@ def write_private(path: Path, text: str) -> None:
         InputRefused: the place cannot be written.
     """
     try:
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it 0600
+        with whole_file(path) as out:
+            out.write(text.encode("utf-8", "surrogatepass"))
     except OSError as error:
-        raise InputRefused(f"cannot be written: {error.strerror}", where=str(path), code="unwritable") from None
-    try:
-        with open(handle, "w", encoding="utf-8", errors="surrogatepass", newline="\n") as out:
-            out.write(text)
-        os.replace(draft, path)
-    except OSError as error:
-        Path(draft).unlink(missing_ok=True)
         raise InputRefused(f"cannot be written: {error.strerror}", where=str(path), code="unwritable") from None
 
 

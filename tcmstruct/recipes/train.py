@@ -133,7 +133,3 @@ def fine_tune(model: CharTagger, table: CharacterTable, out: Path, config: Train
     save_tagger(model, table, out)
     return progress
 
-
-def count_characters(sets: Sequence[LabelledSet]) -> int:
-    """Characters of one pass over `sets`."""
-    return int(np.sum([s.repeats * s.share * sum(len(r["text"]) for r in read_jsonl(s.path)) for s in sets]))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -19,6 +17,7 @@ from markupsafe import Markup
 from tcmstruct.report import palette
 from tcmstruct.report.charts import percent, share
 from tcmstruct.report.shown import finalize, shown
+from tcmstruct.whole_file import whole_file
 
 _ASSETS = files("tcmstruct.report") / "assets"
 _TEMPLATES = ("macros.html", "view.html", "report.html")
@@ -86,14 +85,6 @@ def write_private(path: Path, text: str) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")  # 0600 by contract
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))
     return path
