@@ -3,7 +3,7 @@
     python -m benchmarks.fuzz_readers [--seconds 600] [--formats all] [--seed 0] [--keep DIR]
 
 Each format starts from five records of our own. A process of its own damages and reads one file after another, and is watched:
-an input on which it answers nothing for ten seconds is a hang, one that ends it, or raises anything but a refusal, is a crash.
+an input on which it works for ten seconds, or waits for a minute, is a hang, one that ends it, or raises anything but a refusal, is a crash.
 Input N of a seed is the same on every machine; `--keep DIR` writes the inputs that failed. Peak RSS is that of the process over
 all of its inputs. Linux only (/proc).
 """
@@ -15,6 +15,7 @@ import base64
 import gzip
 import io
 import json
+import os
 import random
 import select
 import subprocess
@@ -35,7 +36,9 @@ from benchmarks.machine import print_machine
 
 COUNT = 5
 LIMIT_S = 10.0
-"""Of one input."""
+"""Processor time of one input: on a machine with other work the clock says nothing."""
+WAIT_S = 60.0
+"""Of one input, by the clock: a reader that waits for something that never comes."""
 MOST_RSS_MIB = 200
 
 _RECORDS = list(islice(readers.records(), COUNT))
@@ -217,17 +220,15 @@ def _watch(format: str, seed: int, start: int, end: float, tally: Tally) -> int:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as child:  # no line waits in a buffer
         assert child.stdout is not None
         number = start - 1
-        allowed = LIMIT_S + 30  # it has to start first
         try:
             while time.monotonic() < end:
-                if not select.select([child.stdout], [], [], allowed)[0]:
+                if not _answers(child):
                     tally.hangs.append(number + 1)
                     return number + 1
                 line = child.stdout.readline()
                 if not line:
                     tally.crashes.append(f"{number + 1}: the process ended ({child.wait()})")
                     return number + 1
-                allowed = LIMIT_S
                 told = json.loads(line)
                 number = told["number"]
                 tally.inputs += 1
@@ -238,6 +239,21 @@ def _watch(format: str, seed: int, start: int, end: float, tally: Tally) -> int:
             return number
         finally:
             child.kill()
+
+
+def _answers(child: subprocess.Popen[bytes]) -> bool:
+    """Waits for a line, or the end, of a process; False when it is over a limit."""
+    began, worked = time.monotonic(), _processor_time(child.pid)
+    while not select.select([child.stdout], [], [], 1.0)[0]:
+        if _processor_time(child.pid) - worked > LIMIT_S or time.monotonic() - began > WAIT_S:
+            return False
+    return True
+
+
+def _processor_time(pid: int) -> float:
+    """Seconds of user and system time of a process (proc(5), fields 14 and 15 of stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _child(format: str, seed: int, start: int) -> None:
