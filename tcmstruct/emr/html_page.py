@@ -7,11 +7,14 @@ browser would not show (script, style, head) is no text.
 from __future__ import annotations
 
 import codecs
+import io
+import queue
 import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Any, BinaryIO
 
 from lxml import etree
 
@@ -28,6 +31,9 @@ _WIDEST_ROW = 1_024
 _MOST_ROWS_SPANNED = 65_534
 """What HTML allows (WHATWG 4.9.11)."""
 _TABLE_SAMPLE = 1 << 18
+
+_Row = tuple[int, int, Sequence[Any] | Fault]
+"""(number of the table, of the row in it, cells)"""
 
 _META = re.compile(rb"<meta\b[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.I)
 _HIDDEN = frozenset(("script", "style", "head", "title", "template", "noscript", "object", "iframe", "select", "xml", "svg", "math"))
@@ -57,12 +63,10 @@ def is_table(given: Given) -> bool:
     facts = FileFacts(given.label, 0, "html")
     with given.path.open("rb") as file:
         head = file.read(_TABLE_SAMPLE)
-    events = _Events(_encoding(given, facts), given.label)
-    rows: list[tuple[int, list[str]]] = []
-    for piece in (head, b""):
-        events.feed(piece)
-        rows += [(table, [cell for cell in cells if isinstance(cell, str) and cell.strip()]) for table, _, cells in events.take_rows()
-                 if not isinstance(cells, Fault)]
+    found: list[_Row] = []
+    _Events(_encoding(given, facts), given.label, hand_over=found.extend).parse(io.BytesIO(head))
+    rows = [(table, [cell for cell in cells if isinstance(cell, str) and cell.strip()]) for table, _, cells in found
+            if not isinstance(cells, Fault)]
     rows = [(table, cells) for table, cells in rows if cells]
     for (table, cells), (after, below) in pairwise([*rows, (0, [])]):
         known = sum(known_role(cell) is not None for cell in cells)
@@ -83,23 +87,44 @@ def open_tables(given: Given, facts: FileFacts) -> Iterator[Table]:
         yield Table(((line, cells) for _, line, cells in group), f"table {number}")
 
 
-def _read(given: Given, facts: FileFacts) -> Iterator[tuple[int, int, Sequence[Any] | Fault]]:
-    events = _Events(_encoding(given, facts), given.label)
-    with given.open() as file:
-        while piece := file.read(_CHUNK):
-            events.feed(piece)
-            yield from events.take_rows()
-    events.feed(b"")
-    yield from events.take_rows()
+def _read(given: Given, facts: FileFacts) -> Iterator[_Row]:
+    """The rows, from a thread of the parser's own.
+
+    libxml2 lets go of what it has parsed only if it asks for its input itself, and then it holds its thread to the end; fed
+    piece by piece, it keeps the whole file in memory.
+    """
+    handed: queue.Queue[list[_Row] | Exception | None] = queue.Queue(maxsize=2)
+    events = _Events(_encoding(given, facts), given.label, hand_over=handed.put)
+
+    def parse() -> None:
+        end = None
+        try:
+            with given.open() as file:
+                events.parse(file)
+        except Exception as error:  # raised again where the rows are asked for
+            end = error
+        handed.put(end)
+
+    thread = threading.Thread(target=parse, name="html", daemon=True)
+    thread.start()
+    item: list[_Row] | Exception | None = []
+    try:
+        while (item := handed.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield from item
+    finally:
+        events.stop()
+        while thread.is_alive() and isinstance(item, list):  # nobody wants the rest
+            item = handed.get()
+        thread.join()
 
 
 def read_records(given: Given, facts: FileFacts) -> Iterator[Found | Fault | None]:
     """The record, or records, of a page; see `source.RecordReader` and `documents.plan_cuts`."""
-    events = _Events(_encoding(given, facts), given.label, page=True)
+    events = _Events(_encoding(given, facts), given.label)
     with given.open() as file:
-        while piece := file.read(_CHUNK):
-            events.feed(piece)
-    events.feed(b"")
+        events.parse(file)
     if events.too_long:
         yield Fault("row_too_long")
         return
@@ -190,12 +215,13 @@ class _Grid:
 
 
 class _Events:
-    """The parser's target: rows of tables, or the lines of a page."""
+    """The parser's source and target: rows of tables, handed over block by block, or the lines of a page."""
 
-    def __init__(self, encoding: str, label: str, page: bool = False) -> None:
+    def __init__(self, encoding: str, label: str, hand_over: Callable[[list[_Row]], object] | None = None) -> None:
         self._decoder = codecs.getincrementaldecoder(encoding)(MARK_BAD_BYTES)
-        self._label, self._page = label, page
-        self._parser = etree.HTMLParser(target=self, encoding="utf-8", huge_tree=True, no_network=True)
+        self._label, self._page, self._hand_over = label, hand_over is None, hand_over
+        self._file: BinaryIO = io.BytesIO()
+        self._stopped = False
         self._quiet = 0
         self._hidden = 0
         self._hidden_name = ""
@@ -204,52 +230,60 @@ class _Events:
         self._size = 0
         self._tables: list[_Grid] = []
         self._n_tables = 0
-        self._done: list[tuple[int, int, Sequence[Any] | Fault]] = []
-        self._started = False
+        self._done: list[_Row] = []
         self._marked = False  # bytes that are no text were met
         self.lines: list[str] = []
         self.too_long = False
 
-    def feed(self, piece: bytes) -> None:
-        """Parses on; an empty piece is the end.
+    def parse(self, file: BinaryIO) -> None:
+        """Parses a file to its end.
 
         Raises:
             InputRefused: a tag without an end, or what the parser does not take (`html_invalid`).
         """
-        text = self._decoder.decode(piece, not piece)
+        self._file = file
+        parser = etree.HTMLParser(target=self, encoding="utf-8", huge_tree=True, no_network=True)
+        try:
+            etree.parse(self, parser)
+        except (etree.LxmlError, AssertionError):
+            if self.lines or self._n_tables or self._quiet > len(codecs.BOM_UTF8):  # an empty page is none that is damaged
+                raise self._invalid("it is not HTML that can be parsed") from None
+        while self._tables:
+            self._end_row()
+            self._tables.pop()
+        self._break()
+        self._hand_rows()
+
+    def stop(self) -> None:
+        """Ends the parsing at the next block."""
+        self._stopped = True
+
+    def read(self, _: int = -1) -> bytes:
+        """The next block of the file, as the parser asks for it: UTF-8, more than asked for (lxml keeps the rest)."""
+        self._hand_rows()
+        if self._quiet > _LONGEST_TOKEN:
+            raise self._invalid("a tag without an end")
+        text = ""
+        while not text and not (self._stopped or (self.too_long and self._page)):
+            piece = self._file.read(_CHUNK)
+            text = self._decoder.decode(piece, not piece)
+            if not piece:
+                break
         try:
             data = text.encode()
         except UnicodeEncodeError:
             self._marked, data = True, text.translate(_TO_PRIVATE).encode("utf-8", "replace")
-        data = data.replace(b"\0", b"\xef\xbf\xbd")
         self._quiet += len(data)
-        try:
-            if data:
-                self._parser.feed(data)
-                self._started = True
-            if not piece and self._started:
-                self._parser.close()
-        except etree.LxmlError:
-            if self._started and not piece and not (self.lines or self._n_tables):
-                return
-            raise self._invalid("it is not HTML that can be parsed") from None
-        except AssertionError:
-            raise self._invalid("it is not HTML that can be parsed") from None
-        if self._quiet > _LONGEST_TOKEN:
-            raise self._invalid("a tag without an end")
-        if not piece:
-            while self._tables:
-                self._end_row()
-                self._tables.pop()
-            self._break()
+        return data.replace(b"\0", b"\xef\xbf\xbd")
+
+    def _hand_rows(self) -> None:
+        if self._done and self._hand_over is not None:
+            self._hand_over(self._done)
+            self._done = []
 
     def _invalid(self, what: str) -> InputRefused:
         return InputRefused(f"is damaged HTML: {what}", where=self._label, code="html_invalid",
                             hint="open it in a browser or Excel and save it again")
-
-    def take_rows(self) -> list[tuple[int, int, Sequence[Any] | Fault]]:
-        rows, self._done = self._done, []
-        return rows
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         self._quiet = 0

@@ -1,9 +1,16 @@
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
 import pytest
 
 from tcmstruct.emr import html_page
 from tcmstruct.emr.rows import Fault
 from tcmstruct.emr.source import FileFacts, Given
 from tcmstruct.errors import InputRefused
+
+ROOT = Path(__file__).parents[3]
 
 
 def tables(path, text: str | bytes, encoding="utf-8"):
@@ -101,3 +108,27 @@ def test_rows_that_are_too_wide_or_too_long(tmp_path, monkeypatch):
     ((_, rows),), _ = tables(tmp_path / "a.xls", f"<table><tr><td>{'a' * 99}<td>bb<tr><td>{'c' * 99}</table>")
     assert rows[0][1].code == "row_too_long" and rows[1][1] == ["c" * 99]
     assert [item.code for item in page(tmp_path / "a.html", "<html>" + "a" * 101)[0]] == ["row_too_long"]
+
+
+def test_a_long_table_is_not_kept_in_memory(tmp_path):
+    """libxml2 keeps all that it is fed piece by piece."""
+    path = tmp_path / "a.xls"
+    row = f"<tr><td>1</td><td>{'舌红苔黄腻' * 200}</td></tr>\n"
+    path.write_text("<table>" + row * 5_000, encoding="utf-8")
+    script = ("import sys; from pathlib import Path; from benchmarks.readers import _resident; from tcmstruct.emr import html_page\n"
+              "from tcmstruct.emr.source import FileFacts, Given\n"
+              "before, rows = _resident('VmRSS'), 0\n"
+              "for table in html_page.open_tables(Given(Path(sys.argv[1]), 'a'), FileFacts('a', 0, 'html_table')):\n"
+              "    rows += sum(1 for _ in table.rows)\n"
+              "print(rows, _resident('VmHWM') - before)")
+    told = subprocess.run([sys.executable, "-c", script, str(path)], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert told[0] == "5000" and float(told[1]) < path.stat().st_size / 2**20 / 2
+
+
+def test_who_stops_reading_leaves_no_thread_behind(tmp_path):
+    path = tmp_path / "a.xls"
+    path.write_text("<table>" + f"<tr><td>{'a' * 1000}</td></tr>" * 3_000, encoding="utf-8")
+    tables = html_page.open_tables(Given(path, "a"), FileFacts("a", 0, "html_table"))
+    assert next(next(tables).rows) == (1, ["a" * 1000])
+    tables.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "html"]
