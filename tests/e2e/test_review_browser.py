@@ -1,21 +1,16 @@
-"""The review page in a real browser: find, correct by keyboard, reload, export, evaluate; and that nothing of a record ever runs."""
+"""The review page in a real browser: keys, corrections, widths, and that nothing of a record ever runs."""
 
-import json
-import shutil
 import threading
 import time
 from dataclasses import replace
-from importlib.resources import files
-from importlib.util import find_spec
 
 import pytest
+from browser_page import SIZES, ReviewPage
 from drawn_tongue import DrawnTongue, draw
 from fake_structurers import Fake
 from review_folders import HOSTILE, structured, write_folder
 
-from tcmstruct.evaluation import evaluate, read_annotated
 from tcmstruct.image.crop import crop_tongue
-from tcmstruct.recipes.review import export_review
 from tcmstruct.record import Mention
 from tcmstruct.report.photo import shown_photo
 from tcmstruct.schema import load_schema
@@ -31,7 +26,6 @@ from tcmstruct.serve.workers import Workers
 pytestmark = pytest.mark.browser
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-SIZES = {"desk": (1366, 768), "phone": (390, 844)}
 
 
 @pytest.fixture(scope="module")
@@ -64,131 +58,6 @@ def served(tmp_path, schema):
         server.should_exit = True
         thread.join()
         review.close()
-
-
-@pytest.fixture(scope="module")
-def driver():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, chromedriver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        pytest.skip("no Chromium with chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for switch in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
-    yield made
-    made.quit()
-
-
-class Page:
-    """What a person does with the page."""
-
-    def __init__(self, driver, size="desk", dark=False):
-        self.driver = driver
-        width, height = SIZES[size]
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                               {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"})
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        driver.get_log("browser")
-
-    def open(self, address):
-        self.driver.get("about:blank")
-        self.driver.get(address)
-        self.until("return document.documentElement.dataset.ready === 'yes'")
-
-    def until(self, script, *arguments):
-        for _ in range(200):
-            if found := self.driver.execute_script(script, *arguments):
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"never came true: {script} · {self.driver.get_log('browser')}")
-
-    def keys(self, *keys):
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        self.until("return !document.body.hasAttribute('aria-busy')")
-        ActionChains(self.driver).send_keys(*keys).perform()
-        self.until("return !document.body.hasAttribute('aria-busy')")
-
-    def js(self, script, *arguments):
-        return self.driver.execute_script(script, *arguments)
-
-    @property
-    def id(self):
-        return self.js("return document.querySelector('.rec h2').textContent")
-
-    @property
-    def chosen(self):
-        return self.js("return document.querySelector('.item.on')?.dataset.name")
-
-    @property
-    def decided(self):
-        return self.js("return [...document.querySelectorAll('tr.item .dec:not(.open)')].map(d => "
-                       "[d.closest('tr').dataset.name, d.className])")
-
-    def quiet(self):
-        assert self.driver.get_log("browser") == [], "nothing was blocked or failed"
-
-
-@pytest.fixture
-def page(driver):
-    made = Page(driver)
-    yield made
-    driver.execute_script("sessionStorage.clear(); localStorage.clear()")
-
-
-def test_low_values_are_found_and_corrected_by_keyboard_and_the_export_is_gold(served, page, tmp_path):
-    from selenium.webdriver.common.keys import Keys
-
-    address = served(map(structured, range(60)))
-    page.open(address)
-    corrected = {}
-    for number in range(5):
-        page.keys("n")
-        assert page.js("return document.querySelector('.item.on .c.low') !== null"), "the value chosen is a low one"
-        record, name = page.id, page.chosen
-        if number == 4:
-            page.keys("r")
-        else:
-            page.keys("e")
-            page.until("return document.querySelector('#editor').open")
-            boxes = page.js("return [...document.querySelectorAll('#editor input[name=ed-value]')].map(b => b.value)")
-            was = page.js("return [...document.querySelectorAll('#editor input:checked')].map(b => b.value)")
-            new = next(one for one in boxes if one not in was)
-            if page.js("return document.querySelector('#editor input[name=ed-value]').type") == "checkbox":
-                page.keys(str(boxes.index(was[0]) + 1))  # takes the old one away
-            page.keys(str(boxes.index(new) + 1))
-            page.keys(Keys.ENTER)
-            page.until("return !document.querySelector('#editor').open")
-            corrected[record, name] = new
-        assert [name, "dec reject" if number == 4 else "dec edit"] in page.decided
-    rejected = (record, name)
-    assert page.js("return document.querySelector('#told').textContent").startswith("已签定 0/60 份 · 低置信已定 5/")
-
-    page.open(address)  # reload: everything is there again
-    records = sorted({id for id, _ in [*corrected, rejected]})
-    for id in records:
-        page.keys("/")
-        page.js("document.querySelector('#q').value = ''")
-        page.keys(id)
-        page.until("return document.querySelector('.rec h2').textContent === arguments[0]", id)
-        page.keys(Keys.ESCAPE)
-        assert {name for name, _ in page.decided} == {name for one, name in [*corrected, rejected] if one == id}
-        page.keys("d")
-        page.until("return document.querySelector('#told').textContent.startsWith(arguments[0])", f"已签定 {records.index(id) + 1}/60")
-    page.quiet()
-
-    gold = tmp_path / "gold.jsonl"
-    assert export_review(tmp_path / "OUT", gold, identified=True) == len(records)
-    found = {one.id: one for one in read_annotated(gold)}
-    for (id, name), value in corrected.items():
-        assert found[id].fields[name].value in (value, [value])
-    assert rejected[1] not in found[rejected[0]].fields
-    scores = evaluate(read_annotated(gold), read_annotated(tmp_path / "OUT"), n_boot=0).to_dict()["fields"]["micro"]
-    assert scores["credit"] == scores["n_gold"] - len(corrected) and scores["n_pred"] == scores["n_gold"] + 1
 
 
 def test_keys_move_accept_undo_and_help(served, page):
@@ -310,7 +179,7 @@ def test_with_a_token_the_page_asks_for_it_once(served, page):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_no_width_needs_scrolling_sideways_and_both_languages_fit(served, driver, size):
-    page = Page(driver, size)
+    page = ReviewPage(driver, size)
     page.open(served(map(structured, range(60))))
     for _ in range(2):
         assert page.js("return document.documentElement.scrollWidth") <= SIZES[size][0]
@@ -327,23 +196,14 @@ def test_no_width_needs_scrolling_sideways_and_both_languages_fit(served, driver
 
 @pytest.mark.parametrize(("size", "dark"), [("desk", False), ("desk", True), ("phone", False), ("phone", True)])
 def test_axe_finds_no_serious_fault(served, driver, size, dark):
-    if find_spec("axe_core_python") is None:
-        pytest.skip("axe-core-python is not installed")
-    source = (files("axe_core_python") / "axe.min.js").read_text("utf-8")
-    page = Page(driver, size, dark)
+    page = ReviewPage(driver, size, dark)
     record = structured(0)
     record.tongue = {"quality": "ok", "conflicts": [{"field": "痰色", "text": ["黄"], "image": "白", "confidence": 0.9}]}
     page.open(served([record, *map(structured, range(1, 60))]))
     page.keys("n", "a")
     page.js("document.querySelector('.mentions').open = true")
-    faults = {}
     for state in ("", "document.querySelector('#legend').showModal()",
                   "document.querySelector('#legend').close(); document.querySelector('#help').showModal()",
                   "document.querySelector('#help').close(); document.querySelector('[data-act=edit]').click()"):
         page.js(state)
-        page.js(source)
-        found = driver.execute_async_script(
-            "const done = arguments[0]; axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
-            ".then(r => done(r.violations.map(v => [v.id, v.impact, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))])))")
-        faults |= {one[0]: one for one in found if one[1] in ("serious", "critical")}
-    assert faults == {}, json.dumps(faults, ensure_ascii=False, indent=1)
+        page.accessible()
