@@ -55,10 +55,25 @@ def plan_cuts(lines: Iterable[str]) -> Cuts:
     alias table knows as an id). Pieces that repeat the same values without a chief complaint of their own are the
     page heads of one record. A title that stands above the first heading, and again above a later one, goes with it.
     """
-    pieces: list[_Piece] = []
+    cuts, plain = Cuts(array("Q")), True
+    last: _Piece | None = None  # the last two pieces alone are kept: a file may hold a million records
+    piece: _Piece | None = None
     label, text_before = "", False
     above: list[tuple[int, str]] = []  # the last lines that are not blank
     titles: list[str] = []  # those that stood above the first heading
+
+    def close() -> None:
+        """The piece is known: it goes on with the one before, or that one is a record."""
+        nonlocal last, plain
+        if piece is None:
+            return
+        if last and last.key == piece.key and not (last.chief and piece.chief):
+            last.text, last.chief = last.text or piece.text, last.chief or piece.chief
+            return
+        plain &= last is None or last.text
+        cuts.starts.append(piece.start)
+        last = piece
+
     for number, line in enumerate(lines):
         kind, name = line_kind(line)
         if kind == "heading" and label in ("", name):
@@ -67,27 +82,23 @@ def plan_cuts(lines: Iterable[str]) -> Cuts:
             same = 0
             while same < min(len(titles), len(above)) and titles[-1 - same] == above[-1 - same][1]:
                 same += 1
-            pieces.append(_Piece(above[-same][0] if same else number, _key(line)))
+            close()
+            piece = _Piece(above[-same][0] if same else number, _key(line))
         elif kind in ("chief", "text"):
-            if pieces:
-                pieces[-1].text = True
-                pieces[-1].chief |= kind == "chief"
+            if piece:
+                piece.text = True
+                piece.chief |= kind == "chief"
             else:
                 text_before = True
         if not line.isspace() and line:
             above = [*above[-2:], (number, line.strip()[:200])]
-    joined: list[_Piece] = []
-    for piece in pieces:
-        last = joined[-1] if joined else None
-        if last and last.key == piece.key and not (last.chief and piece.chief):
-            last.text, last.chief = last.text or piece.text, last.chief or piece.chief
-        else:
-            joined.append(piece)
-    if len(joined) < 2:
+    close()
+    if len(cuts.starts) < 2:
         return Cuts()
-    if text_before or not all(piece.text for piece in joined):
+    if text_before or not plain or not (last and last.text):
         return Cuts(note="headings_repeated")
-    return Cuts(array("Q", [0, *(piece.start for piece in joined[1:])]), "records_cut")
+    cuts.starts[0], cuts.note = 0, "records_cut"
+    return cuts
 
 
 def line_kind(line: str) -> tuple[str, str]:
