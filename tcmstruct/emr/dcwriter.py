@@ -17,7 +17,7 @@ from tcmstruct.emr.source import FileFacts, Given
 from tcmstruct.emr.xmlstream import read_documents
 
 _BREAKS = frozenset(("XParagraphFlag", "XLineBreak", "XTextTableRow", "XTextTable", "XTextSection", "XTextSubDocument"))
-_LINE_ENDS = re.compile(r"\t*\n(?:\t*\n)*")
+_LINE_ENDS = re.compile(r"(?<!\t)\t*\n(?:\t*+\n)*+")
 _BOXES = frozenset(("XTextCheckBox", "XTextRadioBox", "XTextCheckBoxElement", "XTextRadioBoxElement"))
 
 

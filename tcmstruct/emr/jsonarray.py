@@ -24,7 +24,8 @@ LIST_KEYS: tuple[str, ...] = ("data", "records", "rows", "list", "items", "resul
 
 _CHUNK = 1 << 18
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["\[\]{},]', re.S)
-_IN_STRING = re.compile(rb'"|[^"\\]*+\\.', re.S)
+_REST_OF_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.S)
+_STRINGS_AND_BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.S)
 _NOT_BLANK = re.compile(rb"[^ \t\r\n]")
 _BLANKS = b" \t\r\n"
 _OPEN, _CLOSE = b"[{", b"]}"
@@ -50,7 +51,7 @@ def looks_like(head: bytes) -> bool:
 def _balanced(line: bytes) -> bool:
     """Whether a line is one complete object: then the file is JSON Lines whose objects hold lists."""
     level = 0
-    for mark in re.findall(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', line):
+    for mark in _STRINGS_AND_BRACKETS.findall(line):
         level += (mark in (b"[", b"{")) - (mark in (b"]", b"}"))
     return level == 0
 
@@ -222,15 +223,14 @@ class _Cutter:
     def _end_of_string(self) -> bool:
         """Passes over the rest of a string that is longer than the window."""
         while True:
-            found = _IN_STRING.search(self._window, self._at)
-            if found is None:  # a backslash at the very end belongs to the byte that follows
-                self._at = len(self._window) - self._window.endswith(b"\\", self._at)
-                if not self._more():
-                    return False
-            else:
-                self._at = found.end()
-                if found[0] == b'"':
-                    return True
+            rest = _REST_OF_STRING.match(self._window, self._at)
+            assert rest
+            self._at = rest.end()
+            if self._window.startswith(b'"', self._at):
+                self._at += 1
+                return True
+            if not self._more():  # a backslash at the very end belongs to the byte that follows
+                return False
 
     def _more(self) -> bool:
         """Reads on; what is no longer wanted, or more than one record may hold, is let go."""

@@ -73,3 +73,8 @@ def test_boxes_tables_and_many_documents(tmp_path):
 
 def test_a_document_of_nothing_is_a_reject(tmp_path):
     assert one(tmp_path, document("")).code == "text_missing"
+
+
+def test_tabs_without_a_line_end_are_passed_over_once(tmp_path):
+    record = one(tmp_path, document(text("主诉：咳嗽3天。" + "\t" * 300_000 + "加重。")))
+    assert record.text.startswith("主诉：咳嗽3天。\t") and record.text.endswith("\t加重。")

@@ -78,3 +78,11 @@ def test_memory_is_bounded_by_one_record(monkeypatch):
         largest = max(largest, len(cutter._window))
     assert largest < 2_000
 
+
+
+def test_a_string_of_many_windows_is_passed_over_once():
+    """What looked for its end again at every byte took hours for this."""
+    text = "x" * 3_000_000 + "\\\"" * 200_000
+    assert [*jsonarray.cut_items(io.BytesIO(b"[" + f'{{"a": "{text}"}}'.encode() + b', {"a": 1}]'))] == [
+        f'{{"a": "{text}"}}'.encode(), b'{"a": 1}']
+    assert looks_like(b'{"data": [{"' + b'\\"' * 100_000)
