@@ -47,7 +47,7 @@ _ROW_REACH = 40
 _LINE = re.compile(f"(?:^|(?<=\n)) *[{HAN}·]{{2,17}}(?:[ /]{{1,4}}[{HAN}·]{{2,17}}){{0,3}} *(?=$|\n|[12][09][0-9]{{2}} ?[-./年])")
 _WORD = re.compile(f"[{HAN}·]+")
 _LATIN_AFTER = (*_FRAMES["latin_after"], *_CUES["names"]["relative"]["inline"], *_CUES["names"]["patient"]["inline"])
-_PERSON_FOLLOWS = re.compile("[, ]{0,3}(?:[男女诉因于之的]|自诉|家属|[0-9]{7})")
+_PERSON_FOLLOWS = re.compile("[, ]{0,3}(?:[男女诉因于之的在来今现已为]|自诉|家属|要求|带来|老人|[0-9]{7})")
 _SEX_FOLLOWS = re.compile("[ ,/|(、]{1,4}(?:性别:? ?)?[男女](?![用科士婴儿友贞])")
 _BEFORE_NAME = frozenset((*_LEADERS, *_FRAMES["persons"], *_FRAMES["roles"], *_FRAMES["deeds"], "代表", "我叫", "名叫",
                 *(cue for table in _CUES["names"].values() for cue in (*table["inline"], *table["labelled"]) if len(cue) > 1)))
