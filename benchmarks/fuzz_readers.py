@@ -2,10 +2,10 @@
 
     python -m benchmarks.fuzz_readers [--seconds 600] [--formats all] [--seed 0] [--keep DIR]
 
-Each format starts from five records of our own. A process of its own damages and reads one file after another, and is watched:
-an input on which it works for ten seconds, or waits for a minute, is a hang, one that ends it, or raises anything but a refusal, is a crash.
-Input N of a seed is the same on every machine; `--keep DIR` writes the inputs that failed. Peak RSS is that of the process over
-all of its inputs. Linux only (/proc).
+Each format starts from five records of our own. A process of its own damages and reads one file after another, and is watched: an
+input on which it works for ten seconds, or waits for a minute, is a hang, one that ends it, or raises anything but a refusal, is a
+crash. Input N of a seed is the same on every machine; `--keep DIR` writes the inputs that failed. Peak RSS is that of the process
+over all of its inputs. Linux only (/proc).
 """
 
 from __future__ import annotations

@@ -145,6 +145,24 @@ def view(
 
 
 @app.command()
+def report(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="convert 的结果文件夹。Result of convert.")],
+    page: Annotated[Path | None, typer.Option("-o", "--out", metavar="F.html", help="网页；缺省为 OUT/report.html。Page to write.")] = None,
+    figures: Annotated[Path | None, typer.Option("--figures", metavar="DIR", help="把各图写成文件。Write the figures as files.")] = None,
+    formats: Annotated[str, typer.Option("--format", metavar="LIST", help="图的格式：svg,png,csv。Of the figures.")] = "svg",
+    sample: Annotated[int, typer.Option(
+        "--sample", min=0, metavar="N", help="页中样例病历数；0 则只有计数，不含病历文字。Records shown; 0: counts alone.")] = 50,
+    identified: Identified = False,
+) -> None:
+    """重做 report.html，并可把图存为 SVG、PNG、CSV。The report again, and its figures as files."""
+    from tcmstruct.recipes.report import report as run
+
+    written = run(out, page=page, figures=figures, formats=[name for name in (part.strip() for part in formats.split(",")) if name],
+                  n_sample=sample, identified=identified)
+    print(f"page written to {written}", file=sys.stderr)
+
+
+@app.command()
 def deidentify(
     source: Annotated[str, typer.Argument(metavar="FILE|-", help="文本、病历表、convert 的结果，或 - 。Text, table, result or stdin.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="写入文件（0600）；缺省为标准输出。File to write.")] = None,

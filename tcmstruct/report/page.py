@@ -15,12 +15,12 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from tcmstruct.report import palette
-from tcmstruct.report.charts import percent, share
+from tcmstruct.report.cells import percent, share
 from tcmstruct.report.shown import finalize, shown
 from tcmstruct.whole_file import whole_file
 
 _ASSETS = files("tcmstruct.report") / "assets"
-_TEMPLATES = ("macros.html", "view.html", "report.html")
+_TEMPLATES = ("macros.html", "figures.html", "view.html", "report.html")
 
 
 def bi(zh: str, en: str) -> Markup:

@@ -10,11 +10,12 @@ from markupsafe import Markup
 
 from tcmstruct.labels import STATUSES
 from tcmstruct.record import FieldValue, Mention, StructuredRecord
+from tcmstruct.report.counters import values_of
 from tcmstruct.report.palette import status_class, type_class
 from tcmstruct.report.photo_panel import PhotoPanel, Photos, panel
 from tcmstruct.report.shown import plain, shown
 from tcmstruct.report.spans import MAX_LANES, Segment, lanes, placed, split
-from tcmstruct.report.tally import conflicts, values_of
+from tcmstruct.report.tally import conflicts
 from tcmstruct.report.veil import Veil
 
 NO_ANSWER = {"unsure": "不确定 unsure", "unfamiliar": "相机陌生 unfamiliar camera"}

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from tcmstruct.errors import InputRefused
 
 MAX_SMALL_FILE_BYTES = 64 * 2**20
@@ -102,9 +104,12 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
 
 def _object(text: str, where: str) -> dict[str, Any]:
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        data = None
+        data = orjson.loads(text)
+    except ValueError:
+        try:  # what other tools write may hold NaN, or half a surrogate pair
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            data = None
     if not isinstance(data, dict):
         raise InputRefused("not a JSON object", where=where, code="not_json",
                            hint="each line of records.jsonl is one JSON object; run `tcmstruct verify` on the folder")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,72 +11,39 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tcmstruct.report.charts import N_BINS
+from tcmstruct.report.counters import Capped, Confidence, Numbers, number_of, values_of
+from tcmstruct.report.months import Months
+from tcmstruct.report.pairs import Pairs
 
-MAX_KEYS = 512
-"""Distinct keys that a counter keeps (values of a field, departments, codes); further ones are counted as others."""
 MAX_FIELDS = 2000
 """Fields that get a tally of their own."""
-MAX_KEY_LENGTH = 80
-"""Characters of a value that a counter keeps."""
+MAX_DEPTS = 128
+OTHER_DEPTS = "…"
+"""Departments beyond `MAX_DEPTS` together."""
+MAX_UNITS = 4
+"""Units of one field that are told apart."""
 N_FIELD_BINS = 10
 CONFLICT_KEYS = ("field", "text", "image", "confidence")
 MAX_CONFLICTS = 50
 """Conflicts of photograph and text that the report lists one by one."""
 
 
-class Capped:
-    """A counter of at most `MAX_KEYS` keys; what comes after is counted together in `others`."""
-
-    __slots__ = ("counts", "others")
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.others = 0
-
-    def add(self, key: str) -> None:
-        if len(key) > MAX_KEY_LENGTH:
-            key = key[:MAX_KEY_LENGTH] + "…"
-        if key in self.counts or len(self.counts) < MAX_KEYS:
-            self.counts[key] += 1
-        else:
-            self.others += 1
-
-    def top(self, n: int | None = None) -> list[tuple[str, int]]:
-        """The n commonest keys, ties in the keys' order."""
-        return sorted(self.counts.items(), key=lambda kv: (-kv[1], kv[0]))[:n]
-
-    def rest(self, n: int) -> int:
-        """Occurrences outside the n commonest keys."""
-        return self.others + sum(self.counts.values()) - sum(count for _, count in self.top(n))
-
-
-@dataclass(slots=True)
-class Confidence:
-    """Histogram and sum of confidences in [0, 1]; a value without one is only counted."""
-
-    bins: list[int]
-    n: int = 0
-    total: float = 0.0
-
-    def add(self, value: object) -> None:
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            clipped = min(1.0, max(0.0, value))
-            self.bins[min(len(self.bins) - 1, int(clipped * len(self.bins)))] += 1
-            self.n += 1
-            self.total += clipped
-
-    @property
-    def mean(self) -> float | None:
-        return self.total / self.n if self.n else None
-
-
 @dataclass(slots=True)
 class FieldTally:
-    """One field over the batch."""
+    """One field over the batch.
+
+    Attributes:
+        n: records that state it.
+        several: records that state more than one value.
+        values: single value → records.
+        numbers: unit → figures, for a field whose values are numbers or frequencies.
+    """
 
     n: int = 0
     review: int = 0
+    several: int = 0
     values: Capped = field(default_factory=Capped)
+    numbers: dict[str, Numbers] = field(default_factory=dict)
     confidence: Confidence = field(default_factory=lambda: Confidence([0] * N_FIELD_BINS))
 
     @property
@@ -85,15 +51,35 @@ class FieldTally:
         """Whether nothing but 有 and 无 was seen."""
         return bool(self.values.counts) and self.values.counts.keys() <= {"有", "无"}
 
+    @property
+    def numeric(self) -> bool:
+        """Whether its values are figures."""
+        return bool(self.numbers) and 2 * sum(one.n for one in self.numbers.values()) > self.n
+
+    def add(self, value: object, unit: object) -> list[str]:
+        """Counts a value; its single values, each once."""
+        self.n += 1
+        figure = number_of(value, unit)
+        if figure is not None and (figure[1] in self.numbers or len(self.numbers) < MAX_UNITS):
+            self.numbers.setdefault(figure[1], Numbers()).add(figure[0])
+        values = values_of(value)
+        if len(values) > 1:
+            values = list(dict.fromkeys(values))
+        self.several += len(values) > 1
+        for one in values:
+            self.values.add(one)
+        return values
+
 
 @dataclass(slots=True)
 class DeptTally:
-    """One department over the batch."""
+    """One department over the batch; fields: records that state each."""
 
     records: int = 0
     values: int = 0
     review: int = 0
     warned: int = 0
+    fields: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -105,6 +91,8 @@ class Tally:
         photos: records whose photograph was used.
         contested: (id, field, text, photo, confidence) of the first conflicts of photo and text, at most `MAX_CONFLICTS`.
         has_text: whether any record carries its text.
+        pairs: syndromes beside signs of tongue and pulse.
+        months: visits and values by month, where the input's columns say when.
     """
 
     n_sample_low: int = 40
@@ -131,6 +119,8 @@ class Tally:
     sources: Capped = field(default_factory=Capped)
     models: Capped = field(default_factory=Capped)
     schemas: Capped = field(default_factory=Capped)
+    pairs: Pairs = field(default_factory=Pairs)
+    months: Months = field(default_factory=Months)
     _low: list[tuple[float, int, str]] = field(default_factory=list)
     _any: list[tuple[int, str]] = field(default_factory=list)
     _random: random.Random | None = None
@@ -142,7 +132,9 @@ class Tally:
         if isinstance(text, str) and text:
             self.has_text = True
             self.characters += len(text)
-        lowest, review = self._add_fields(_mapping(record.get("fields")))
+        fields = _mapping(record.get("fields"))
+        lowest, review = self._add_fields(fields, self.months.add(_mapping(record.get("extra"))))
+        self.pairs.add(record)
         for mention in _items(record.get("entities")):
             self.types.add(str(mention.get("type", "")))
             if mention.get("status"):
@@ -159,13 +151,13 @@ class Tally:
         room = MAX_CONFLICTS - len(self.contested)
         self.contested += [(str(record.get("id", "")), *("；".join(values_of(one.get(key))) for key in CONFLICT_KEYS))
                            for one in found[:room] if isinstance(one, Mapping)]
-        self._add_dept(str(record.get("dept") or ""), len(_mapping(record.get("fields"))), review, bool(warnings))
+        self._add_dept(str(record.get("dept") or ""), fields, review, bool(warnings))
         for name, counter in (("model", self.models), ("schema", self.schemas)):
             if record.get(name):
                 counter.add(str(record[name]))
         self._sample(row, lowest, line)
 
-    def _add_fields(self, fields: Mapping[str, Any]) -> tuple[float, int]:
+    def _add_fields(self, fields: Mapping[str, Any], month: str | None) -> tuple[float, int]:
         lowest, review = 2.0, 0
         for name, value in fields.items():
             if not isinstance(value, Mapping):
@@ -184,20 +176,21 @@ class Tally:
                     self.unlisted_values += 1
                     continue
                 tally = self.fields[name] = FieldTally()
-            tally.n += 1
             tally.review += flagged
             tally.confidence.add(confidence)
-            for one in values_of(value.get("value")):
-                tally.values.add(one)
+            values = tally.add(value.get("value"), value.get("unit"))
+            if month is not None:
+                self.months.add_value(month, name, values)
         self.review += review
         return lowest, review
 
-    def _add_dept(self, name: str, values: int, review: int, warned: bool) -> None:
-        if name not in self.depts and len(self.depts) >= MAX_KEYS:
-            name = "…"
+    def _add_dept(self, name: str, fields: Mapping[str, Any], review: int, warned: bool) -> None:
+        if name not in self.depts and len(self.depts) >= MAX_DEPTS:
+            name = OTHER_DEPTS
         dept = self.depts.setdefault(name, DeptTally())
         dept.records += 1
-        dept.values += values
+        dept.values += len(fields)
+        dept.fields.update(one for one in fields if one in self.fields)
         dept.review += review
         dept.warned += warned
 
@@ -252,17 +245,6 @@ def count(lines: Iterable[tuple[int, str, Mapping[str, Any]]], tally: Tally) -> 
     for row, line, record in lines:
         tally.add(row, line, record)
     return tally
-
-
-def values_of(value: object) -> list[str]:
-    """The single values of a field's value as text: several stay several, 6.0 is 6."""
-    if value is None:
-        return []
-    if isinstance(value, list | tuple):
-        return [one for part in value for one in values_of(part)]
-    if isinstance(value, float) and value.is_integer():
-        return [str(int(value))]
-    return [str(value)]
 
 
 def warning_code(warning: object) -> str:

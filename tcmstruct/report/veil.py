@@ -24,6 +24,7 @@ class Veil:
     def __init__(self, identified: bool = False) -> None:
         self.identified = identified
         self._deidentifier = None if identified else Deidentifier(_key())
+        self._beside: dict[tuple[str, str], str] = {}
 
     def line(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """A line of `records.jsonl`; offsets and evidence move with the text."""
@@ -37,9 +38,11 @@ class Veil:
         """A value that stands beside a name, which is read as its cue (姓名：…)."""
         if self._deidentifier is None:
             return value
-        head = f"{name}："
-        done = self._deidentifier.deidentify(head + value)
-        return done.text[done.to_new(len(head), "start") :]
+        if (name, value) not in self._beside:  # a page asks for the same few values again and again
+            head = f"{name}："
+            done = self._deidentifier.deidentify(head + value)
+            self._beside[name, value] = done.text[done.to_new(len(head), "start") :]
+        return self._beside[name, value]
 
 
 def _key() -> Key:
