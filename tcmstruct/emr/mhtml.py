@@ -48,7 +48,7 @@ def unpack(path: Path, folder: Path, *, label: str = "") -> Iterator[Member | Fa
         boundary = _header(file).get_boundary()
         if not boundary:
             raise _refused(label, "has no parts")
-        mark = b"--" + boundary.encode("ascii", "surrogateescape")
+        mark = b"--" + boundary.encode("ascii", "replace")  # bytes beyond ASCII come as U+FFFD, and match no line
         ended = _skip(file, mark)
         for number in range(1, _MOST_PARTS + 1):
             if ended is not False:
@@ -64,7 +64,7 @@ def unpack(path: Path, folder: Path, *, label: str = "") -> Iterator[Member | Fa
                 target.unlink()
                 continue
             pages += 1
-            yield Member(shown_name(header.get("Content-Location") or f"page {pages}"), target, ended is None)
+            yield Member(shown_name(str(header.get("Content-Location") or f"page {pages}")), target, ended is None)
     if ended is None:
         yield Fault("cut_short", "the last part is not closed", "end")
     elif not pages:

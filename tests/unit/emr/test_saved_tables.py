@@ -107,3 +107,10 @@ def test_one_that_breaks_off_and_one_without_a_page(tmp_path):
         with pytest.raises(InputRefused) as caught:
             open_source(write(tmp_path, broken))
         assert caught.value.code == "html_invalid"
+
+
+def test_names_and_boundaries_that_are_no_ascii(tmp_path):
+    named = mhtml(("text/html", "file:///C:/门诊.htm", "8bit", TABLE.encode("utf-8")))
+    assert len(list(open_source(write(tmp_path, named)))) == 1
+    (nothing,) = open_source(write(tmp_path, named.replace(b"_Next", "_下".encode(), 1)))
+    assert isinstance(nothing, Reject)
