@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
-from tcmstruct.cli.app import Codes, Model, Schema, app, print_data
+from tcmstruct.cli.app import Codes, Encoding, Mapping, Model, Schema, app, print_data
 
 
 @app.command()
 def serve(
     out: Annotated[Path | None, typer.Argument(
         metavar="[OUT]", help="要复核的 convert 结果文件夹；缺省只开 REST。Folder to review; without it REST alone.")] = None,
+    records: Annotated[str | None, typer.Option(
+        "--records", metavar="FILE", help="在这些病历上编辑自定义字段。Records to try own fields on, in place of OUT.")] = None,
+    schema_dir: Annotated[Path | None, typer.Option(
+        "--schema-dir", metavar="DIR", help="字段编辑页可存入的文件夹；缺省只能下载。Where own fields may be saved.")] = None,
     host: Annotated[str, typer.Option(
         "--host", metavar="ADDR", help="监听地址；非本机地址须有令牌。Any but this machine's own needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="端口；0 取空闲端口。0 takes a free one.")] = 8765,
@@ -25,6 +29,8 @@ def serve(
     reviewer: Annotated[str | None, typer.Option("--reviewer", metavar="NAME", help="复核者姓名。Who reviews.")] = None,
     image_root: Annotated[Path | None, typer.Option(
         "--image-root", metavar="DIR", help="舌象照片文件夹。Folder of the tongue photographs.")] = None,
+    map: Mapping = None,
+    encoding: Encoding = None,
     schema: Schema = None,
     model: Model = None,
     codes: Codes = None,
@@ -37,11 +43,12 @@ def serve(
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="PEM", help="TLS 证书。Certificate.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="PEM", help="TLS 私钥。Its key.")] = None,
 ) -> None:
-    """REST 接口与复核网页（只在本机）。REST, and the page on which a folder is reviewed."""
+    """REST 接口、复核网页与字段编辑页（只在本机）。REST, the review page, and the page of own fields."""
     from tcmstruct.batch.resources import parse_bytes
     from tcmstruct.recipes.serve import serve as run
 
-    run(out, host=host, port=port, token_file=token_file, names=allow_host or (), store=store, reviewer=reviewer,
+    run(out, records=records, mapping=map or (), encoding=encoding, schema_dir=schema_dir, host=host, port=port, token_file=token_file,
+        names=allow_host or (), store=store, reviewer=reviewer,
         schema=schema or ("all",), model=model, codes=codes, image_root=image_root, workers=workers,
         memory_limit_bytes=parse_bytes(memory_limit) if memory_limit else None,
         body_bytes=parse_bytes(max_body) if max_body else None, request_s=timeout, running=max_running, tls_cert=tls_cert, tls_key=tls_key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tcmstruct.errors import SchemaError
 from tcmstruct.record import FieldValue, Mention
 from tcmstruct.schema.choice import choose, latest_statements
 from tcmstruct.schema.lexicon import NO, YES, Lexicon
-from tcmstruct.schema.pack import GRAMMAR, PACK_DIR, FieldSpec, OnlyIf, Pack, Topic, read_pack, shipped
+from tcmstruct.schema.pack import GRAMMAR, PACK_DIR, FieldSpec, OnlyIf, Pack, Topic, pack_path, read_pack, shipped, starters
 from tcmstruct.schema.reader import Candidate, Reader
 
 
@@ -44,6 +45,7 @@ class Schema:
     Attributes:
         fields: name → `Field`, in the order of the packs.
         fingerprint: sha256 (hex) over the grammar and the packs.
+        lexicon: the compiled words; a field's number is its place in `names`.
     """
 
     def __init__(self, packs: Sequence[tuple[str, Pack, bytes]], grammar: tuple[Pack, bytes]) -> None:
@@ -68,9 +70,9 @@ class Schema:
                                           (YES, NO) if spec.type == "yes_no" else tuple(spec.values), spec.unit,
                                           spec.type == "several", spec)
         self.fingerprint = digest.hexdigest()
-        self._names = list(self.fields)
-        self._number = {name: number for number, name in enumerate(self._names)}
-        self._lexicon = Lexicon({name: field.spec for name, field in self.fields.items()}, words, topics,
+        self.names = list(self.fields)
+        self.number_of = {name: number for number, name in enumerate(self.names)}
+        self.lexicon = Lexicon({name: field.spec for name, field in self.fields.items()}, words, topics,
                                 [base.scope, *(pack.scope for _, pack, _ in packs)], places)
 
     def extract(self, text: str, mentions: Sequence[Mention] = ()) -> dict[str, FieldValue]:
@@ -85,8 +87,17 @@ class Schema:
             `basis` is "mention" where a mention supports the value (its confidence is then the mention's), else
             "pattern" (confidence is the field's `prior`).
         """
-        found = Reader(self._lexicon, text, mentions).read() if text else []
-        specs = self._lexicon.specs
+        chosen = self.settle(text, self.candidates(text, mentions))
+        self.drop_unmet(chosen)
+        return {self.names[number]: chosen[number] for number in sorted(chosen)}
+
+    def candidates(self, text: str, mentions: Sequence[Mention] = ()) -> list[Candidate]:
+        """What some words of the text may state, left to right."""
+        return Reader(self.lexicon, text, mentions).read() if text else []
+
+    def settle(self, text: str, found: Sequence[Candidate]) -> dict[int, FieldValue]:
+        """Number of a field → the value that wins, before conditions on other fields are asked."""
+        specs = self.lexicon.specs
         latest = latest_statements(found, specs)
         by_field: dict[int, list[Candidate]] = {}
         for candidate in found:
@@ -102,25 +113,36 @@ class Schema:
                                             specs[number].prior if mention is None else mention.confidence,
                                             basis="pattern" if mention is None else "mention")
         self._imply(chosen)
-        for number in [n for n in chosen if specs[n].only_if is not None]:
-            if not self._holds(specs[number].only_if, chosen):
+        return chosen
+
+    def drop_unmet(self, chosen: dict[int, FieldValue]) -> None:
+        """Takes out the fields whose `only_if` does not hold, and those that hang on them in turn."""
+        specs = self.lexicon.specs
+        while unmet := [n for n in chosen if (rule := specs[n].only_if) is not None and not self._holds(rule, chosen)]:
+            for number in unmet:
                 del chosen[number]
-        return {self._names[number]: chosen[number] for number in sorted(chosen)}
 
     def _imply(self, chosen: dict[int, FieldValue]) -> None:
         for number in list(chosen):
             given = chosen[number]
-            for rule in self._lexicon.specs[number].implies:
-                target = self._number[rule.field]
+            for rule in self.lexicon.specs[number].implies:
+                target = self.number_of[rule.field]
                 enough = rule.at_least is None or (
                     isinstance(given.value, (int, float)) and given.value >= rule.at_least)
                 if target not in chosen and enough and (not rule.when or set(rule.when) & _values(given)):
-                    several = self._lexicon.specs[target].type == "several"
+                    several = self.lexicon.specs[target].type == "several"
                     chosen[target] = replace(given, value=[rule.value] if several else rule.value, unit=None)
 
-    def _holds(self, condition: OnlyIf | None, chosen: Mapping[int, FieldValue]) -> bool:
-        other = chosen.get(self._number[condition.field]) if condition else None
-        return other is not None and condition is not None and bool(set(condition.is_) & _values(other))
+    def _holds(self, rule: OnlyIf, chosen: Mapping[int, FieldValue]) -> bool:
+        other = chosen.get(self.number_of[rule.field])
+        if other is None:
+            return False
+        low, high = rule.at_least, rule.at_most
+        if low is not None or high is not None:
+            figure = other.value
+            if not isinstance(figure, (int, float)) or (low is not None and figure < low) or (high is not None and figure > high):
+                return False
+        return rule.is_ is None or bool(set(rule.is_) & _values(other))
 
 
 def _values(field: FieldValue) -> set[str]:
@@ -139,21 +161,30 @@ def load_schema(what: str | Path | Sequence[str | Path] = "all") -> Schema:
     """Loads and compiles packs.
 
     Args:
-        what: "all" (every shipped pack), the name of a shipped pack (general and that department), the path of a
-            pack file, or a list of these.
+        what: "all" (every measured pack), the name of a pack that comes with the package (general and that department), the
+            path of a pack file, or a list of these.
 
     Raises:
         SchemaError: a pack is missing or not what the format allows, or two packs define the same field.
     """
     paths: list[Path] = []
-    names = shipped()
     for item in [what] if isinstance(what, (str, Path)) else what:
         if item == "all":
-            paths += [PACK_DIR / "general.toml", *(PACK_DIR / f"{name}.toml" for name in names if name != "general")]
-        elif str(item) in names:
-            paths += [PACK_DIR / "general.toml", PACK_DIR / f"{item}.toml"]
+            paths += [PACK_DIR / "general.toml", *(PACK_DIR / f"{name}.toml" for name in shipped() if name != "general")]
+        elif (own := pack_path(str(item))) is not None:
+            paths += [PACK_DIR / "general.toml", own]
         else:
             paths.append(Path(item))
     if not paths:
-        raise SchemaError("no pack given", hint=f"give a file, or one of: {', '.join(['all', *names])}")
-    return Schema([(str(path), *read_pack(path)) for path in dict.fromkeys(paths)], read_pack(GRAMMAR))
+        raise SchemaError("no pack given", hint=f"give a file, or one of: {', '.join(['all', *shipped(), *starters()])}")
+    return make_schema([(str(path), *read_pack(path)) for path in dict.fromkeys(paths)])
+
+
+def make_schema(packs: Sequence[tuple[str, Pack, bytes]]) -> Schema:
+    """Compiles packs that are read already, with the shared grammar: (where it came from, pack, its bytes) of each."""
+    return Schema(packs, _grammar())
+
+
+@cache
+def _grammar() -> tuple[Pack, bytes]:
+    return read_pack(GRAMMAR)

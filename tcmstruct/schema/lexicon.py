@@ -58,6 +58,7 @@ class Lexicon:
         automaton: pyahocorasick automaton, literal → `Entry`.
         specs: fields in order; a field's number is its place here.
         topic_gap, topic_lead, topic_clause, topic_stop: see `pack.Topic`, by topic number.
+        topic_names, topic_number: the topics' names and numbers.
         frequency: (field, topics) of the frequency fields.
         ranks: per field, value → rank.
     """
@@ -70,8 +71,9 @@ class Lexicon:
         self.topic_clause = [topic.reach == "clause" for topic in topics.values()]
         self.topic_stop = [topic.stop for topic in topics.values()]
         self.ranks = [{value: how.rank for value, how in spec.values.items()} for spec in self.specs]
-        self._words = words
-        self._topics = {name: number for number, name in enumerate(topics)}
+        self.words = words
+        self.topic_names = list(topics)
+        self.topic_number = {name: number for number, name in enumerate(topics)}
         self._heads: dict[str, int] = {}
         self._entries: dict[str, Entry] = {}
         for name, topic in topics.items():
@@ -83,10 +85,15 @@ class Lexicon:
                 for template in getattr(scope, cue):
                     for literal in self._expand(template, f"scope.{cue}"):
                         self._entry(literal).cue = cue
-        self.frequency = [(number, frozenset(self._topics[topic] for topic in spec.topics))
+        self.frequency = [(number, frozenset(self.topic_number[topic] for topic in spec.topics))
                           for number, spec in enumerate(self.specs) if spec.type == "frequency"]
         self.frequency_topics = frozenset(topic for _, own in self.frequency for topic in own)
         self.automaton = self._build()
+
+    @property
+    def head_template(self) -> dict[int, str]:
+        """Number of the first part of an `A…B` → that part as the pack writes it."""
+        return {number: template for template, number in self._heads.items()}
 
     def _build(self) -> ahocorasick.Automaton:
         for mark in PUNCTUATION:
@@ -111,14 +118,14 @@ class Lexicon:
 
     def _expand(self, template: str, where: str) -> list[str]:
         try:
-            return expand(template, self._words)
+            return expand(template, self.words)
         except TemplateError as error:
             raise SchemaError(str(error), where=where, code="schema_template", hint="see docs/schema.md") from None
 
     def _topic(self, name: str, where: str) -> int:
-        if name not in self._topics:
-            raise SchemaError(f"unknown topic {name}", where=where, hint=f"known: {', '.join(self._topics)}")
-        return self._topics[name]
+        if name not in self.topic_number:
+            raise SchemaError(f"unknown topic {name}", where=where, hint=f"known: {', '.join(self.topic_number)}")
+        return self.topic_number[name]
 
     def _act(self, template: str, field: int, value: str | None, bound: int, where: str) -> None:
         head, gap, tail = template.partition(GAP)
@@ -139,7 +146,7 @@ class Lexicon:
                 entry.acts = (*entry.acts, action)
 
     def _add_topic(self, name: str, topic: Topic) -> None:
-        number, where = self._topics[name], f"topics.{name}"
+        number, where = self.topic_number[name], f"topics.{name}"
         for template in topic.words:
             for literal in self._expand(template, f"{where}.words"):
                 entry = self._entry(literal)

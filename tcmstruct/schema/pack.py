@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic import Field as Key
+from pydantic_core import PydanticCustomError
 
 from tcmstruct.errors import SchemaError
 from tcmstruct.labels import ENTITY_TYPES
 
 HERE = Path(__file__).parent
 PACK_DIR = HERE / "packs"
+STARTER_DIR = HERE / "starters"
 GRAMMAR = HERE / "grammar.toml"
 MAX_PACK_BYTES = 4_000_000
 
@@ -73,10 +76,28 @@ class Values(Strict):
 
 
 class OnlyIf(Strict):
-    """only_if: the field is kept only where another field has one of these values."""
+    """only_if: the field is kept only where another field is stated, and as these say.
+
+    Attributes:
+        is_: one of these values.
+        at_least, at_most: (of a number) a figure within these bounds.
+    """
 
     field: Name
-    is_: Annotated[list[str], Key(alias="is", min_length=1)]
+    is_: Annotated[list[str] | None, Key(alias="is", min_length=1)] = None
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+def _factors(units: Any) -> Any:
+    """A list of units means that all are the same; longer ones first, so that 个月 is not met as 个."""
+    if isinstance(units, list) and all(isinstance(one, str) for one in units):
+        units = dict.fromkeys(units, 1.0)
+    return dict(sorted(units.items(), key=lambda one: -len(str(one[0])))) if isinstance(units, dict) else units
+
+
+Units = Annotated[dict[Name, Annotated[float, Key(gt=0)]], BeforeValidator(_factors)]
+"""How a unit is written → what one of it is in the field's own `unit`: { "天" = 1, "周" = 7 }."""
 
 
 class FieldSpec(Strict):
@@ -90,8 +111,8 @@ class FieldSpec(Strict):
         absent: (yes_no) templates that mean 无 by themselves.
         except_: templates that hold a term but do not mean it.
         values: (enum, several) the allowed values in order.
-        unit, units, range, after: (number) unit in the table, how units are written, allowed range, characters
-            between announcement and figure. `unit_required` = the figure counts only with a unit.
+        unit, units, range, after: (number) unit in the table, how units are written (a list, or each with its factor), allowed
+            range in `unit`, characters between announcement and figure. `unit_required` = the figure counts only with a unit.
         below: (number) figures under this value say nothing and are left out.
         keep: which statement wins: last · first · max · most (the value said most often, then the first).
         merge: (several) statement within which values are collected: sentence or record.
@@ -113,7 +134,7 @@ class FieldSpec(Strict):
     except_: Annotated[Templates, Key(alias="except")] = []
     values: dict[Name, Values] = {}
     unit: str | None = None
-    units: list[Name] = []
+    units: Units = {}
     unit_required: bool = False
     range: Annotated[list[float], Key(min_length=2, max_length=2)] | None = None
     below: float | None = None
@@ -131,31 +152,55 @@ class FieldSpec(Strict):
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> FieldSpec:
-        valued = self.type in ("enum", "several")
-        if valued and not self.values:
-            raise ValueError(f"type = {self.type!r} needs [fields.….values.VALUE] tables")
-        if not valued and self.values:
-            raise ValueError(f"type = {self.type!r} has no values; use enum or several")
-        only = {"absent": ("yes_no",), "terms": ("yes_no", "number"), "said": ("yes_no",), "unit": ("number",),
-                "units": ("number",), "range": ("number",), "below": ("number",), "merge": ("several",)}
-        for key, kinds in only.items():
-            if key in self.model_fields_set and self.type not in kinds:
-                raise ValueError(f"key {key!r} does not go with type = {self.type!r} (it goes with {', '.join(kinds)})")
-        if self.said and not self.topics:
-            raise ValueError("key 'said' needs 'topics'")
-        if self.type == "number" and not self.terms:
-            raise ValueError("type = 'number' needs 'terms', the words before the figure")
-        if self.type == "frequency" and not self.topics:
-            raise ValueError("type = 'frequency' needs 'topics', what happens so often")
-        if self.type == "yes_no" and not (self.terms or self.said):
-            raise ValueError("type = 'yes_no' needs 'terms' or 'said'")
-        if self.range is not None and self.range[0] >= self.range[1]:
-            raise ValueError("range = [low, high] with low < high")
-        if unknown := [name for name in self.mentions if name not in ENTITY_TYPES]:
-            raise ValueError(f"mentions: {unknown} are no entity types (allowed: {', '.join(ENTITY_TYPES)})")
-        if self.keep == "max" and self.type != "number":
-            raise ValueError("keep = 'max' goes with type = 'number'")
+        if found := list(misfits(self)):
+            told = "; ".join(MISFITS[code].format(**given) for code, _, given in found)
+            raise PydanticCustomError("misfits", "{told}", {"told": told, "found": found})  # type: ignore[misc]
         return self
+
+
+MISFITS: dict[str, str] = {
+    "values_missing": "type = {type!r} needs [fields.….values.VALUE] tables",
+    "values_out_of_place": "type = {type!r} has no values; use enum or several",
+    "key_out_of_place": "key {key!r} does not go with type = {type!r} (it goes with {kinds})",
+    "said_without_topics": "key 'said' needs 'topics'",
+    "number_without_terms": "type = 'number' needs 'terms', the words before the figure",
+    "frequency_without_topics": "type = 'frequency' needs 'topics', what happens so often",
+    "yes_no_without_words": "type = 'yes_no' needs 'terms' or 'said'",
+    "range_reversed": "range = [low, high] with low < high",
+    "mentions_unknown": "mentions: {names} are no entity types (allowed: {allowed})",
+    "max_without_number": "keep = 'max' goes with type = 'number'",
+}
+"""What is wrong with a field whose keys are each fine by themselves."""
+
+_GOES_WITH: dict[str, tuple[Kind, ...]] = {
+    "absent": ("yes_no",), "terms": ("yes_no", "number"), "said": ("yes_no",), "unit": ("number",), "units": ("number",),
+    "range": ("number",), "below": ("number",), "merge": ("several",)}
+
+
+def misfits(spec: FieldSpec) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """What is wrong with a field as a whole: (key of `MISFITS`, key of the field, what the sentence names)."""
+    valued = spec.type in ("enum", "several")
+    if valued and not spec.values:
+        yield "values_missing", "values", {"type": spec.type}
+    if not valued and spec.values:
+        yield "values_out_of_place", "values", {"type": spec.type}
+    for key, kinds in _GOES_WITH.items():
+        if key in spec.model_fields_set and spec.type not in kinds:
+            yield "key_out_of_place", key, {"key": key, "type": spec.type, "kinds": ", ".join(kinds)}
+    if spec.said and not spec.topics:
+        yield "said_without_topics", "said", {}
+    if spec.type == "number" and not spec.terms:
+        yield "number_without_terms", "terms", {}
+    if spec.type == "frequency" and not spec.topics:
+        yield "frequency_without_topics", "topics", {}
+    if spec.type == "yes_no" and not (spec.terms or spec.said):
+        yield "yes_no_without_words", "terms", {}
+    if spec.range is not None and spec.range[0] >= spec.range[1]:
+        yield "range_reversed", "range", {}
+    if unknown := [name for name in spec.mentions if name not in ENTITY_TYPES]:
+        yield "mentions_unknown", "mentions", {"names": ", ".join(unknown), "allowed": ", ".join(ENTITY_TYPES)}
+    if spec.keep == "max" and spec.type != "number":
+        yield "max_without_number", "keep", {}
 
 
 class Implies(Strict):
@@ -233,14 +278,23 @@ def read_pack(path: Path) -> tuple[Pack, bytes]:
         raw = path.read_bytes()
     except OSError as error:
         raise SchemaError(f"cannot be read ({error.strerror})", where=str(path), code="schema_missing",
-                          hint=f"give a file, or one of: {', '.join(['all', *shipped()])}") from None
+                          hint=f"give a file, or one of: {', '.join(['all', *shipped(), *starters()])}") from None
+    return parse_pack(parse_toml(raw, str(path)), str(path)), raw
+
+
+def parse_toml(raw: bytes, where: str) -> dict[str, Any]:
+    """
+    Raises:
+        SchemaError: not UTF-8 (code `schema_not_utf8`), or not TOML (code `schema_not_toml`).
+    """
     try:
-        data = tomllib.loads(raw.decode("utf-8"))
+        return tomllib.loads(raw.decode("utf-8"))
     except UnicodeDecodeError:
-        raise SchemaError("not UTF-8", where=str(path), hint="save the pack as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SchemaError(f"not TOML: {error}", where=str(path), hint="see docs/schema.md") from None
-    return parse_pack(data, str(path)), raw
+        raise SchemaError("not UTF-8", where=where, code="schema_not_utf8", hint="save the pack as UTF-8") from None
+    except ValueError as error:  # also a figure of thousands of digits
+        raise SchemaError(f"not TOML: {error}", where=where, code="schema_not_toml", hint="see docs/schema.md") from None
+    except RecursionError:
+        raise SchemaError("not TOML: nested too deep", where=where, code="schema_not_toml", hint="see docs/schema.md") from None
 
 
 def parse_pack(data: dict[str, Any], where: str) -> Pack:
@@ -255,12 +309,12 @@ def parse_pack(data: dict[str, Any], where: str) -> Pack:
 def _fault(fault: Any) -> str:
     place = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        allowed = _allowed(fault["loc"][:-1])
+        allowed = allowed_keys(fault["loc"][:-1])
         return f"unknown key {place}" + (f" (allowed: {', '.join(allowed)})" if allowed else "")
     return f"{place or 'file'}: {fault['msg']}"
 
 
-def _allowed(loc: tuple[Any, ...]) -> list[str]:
+def allowed_keys(loc: Sequence[Any]) -> list[str]:
     """The keys that the table at `loc` may hold."""
     kind: Any = Pack
     for part in loc:
@@ -276,6 +330,33 @@ def _allowed(loc: tuple[Any, ...]) -> list[str]:
     return []
 
 
+def templates_of(spec: FieldSpec) -> Iterator[tuple[tuple[str, ...], str, bool]]:
+    """(key below the field, template, whether it needs a topic) of all words of a field."""
+    for key, templates in (("terms", spec.terms), ("absent", spec.absent), ("except", spec.except_)):
+        yield from (((key,), template, False) for template in templates)
+    yield from ((("said",), template, True) for template in spec.said)
+    for value, how in spec.values.items():
+        yield from ((("values", value, "terms"), template, False) for template in how.terms)
+        yield from ((("values", value, "said"), template, True) for template in how.said)
+        yield from ((("values", value, "said_of"), template, True) for said in how.said_of.values() for template in said)
+
+
+def shared_topics() -> list[str]:
+    """Topics of the shared grammar, which every pack may name."""
+    return list(read_pack(GRAMMAR)[0].topics)
+
+
 def shipped() -> list[str]:
-    """Names of the packs that come with the package."""
+    """Names of the packs that come with the package and are measured: "all"."""
     return sorted(path.stem for path in PACK_DIR.glob("*.toml"))
+
+
+def starters() -> list[str]:
+    """Names of the packs to begin from: they come with the package too, and no gold records have measured them."""
+    return sorted(path.stem for path in STARTER_DIR.glob("*.toml"))
+
+
+def pack_path(name: str) -> Path | None:
+    """The file of a pack that comes with the package, or None."""
+    return next((path for path in (PACK_DIR / f"{name}.toml", STARTER_DIR / f"{name}.toml")
+                 if name in (*shipped(), *starters()) and path.is_file()), None)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tcmstruct.record import Mention
-from tcmstruct.schema.lexicon import COMMA, FREE, LIST, MARK, NO, PUNCTUATION, SEMICOLON, SENTENCE, YES, Entry, Lexicon
-from tcmstruct.schema.numerals import Frequency, frequencies, numbers
+from tcmstruct.schema.figures import figures
+from tcmstruct.schema.lexicon import COMMA, FREE, LIST, MARK, NO, PUNCTUATION, SENTENCE, YES, Entry, Lexicon
+from tcmstruct.schema.numerals import Frequency, frequencies
 
 TOLD, NOW, BOILERPLATE = "history", "current", "examination"
 PAST, OTHER, REPORT = "past_section", "other_section", "reports"
@@ -319,23 +320,10 @@ class Reader:
 
     def _figure(self, field: int, start: int, end: int) -> None:
         """The figures after a number field's announcement; a range gives both of its ends."""
-        text, spec = self._text, self._lexicon.specs[field]
-        low, high = spec.range or (float("-inf"), float("inf"))
-        last = end
-        for value, at, to in numbers(text, end, min(len(text), end + spec.after + 12)):
-            if at - last > spec.after or any(PUNCTUATION.get(char) in (SENTENCE, SEMICOLON) for char in text[end:at]):
-                break
-            unit = next((u for u in spec.units if text.startswith(u, to)), None)
-            joined = to < len(text) and text[to] in "-~～—－–至到"
-            if low <= value <= high and (unit or joined or not spec.unit_required):
-                if spec.below is None or value >= spec.below:
-                    self._add(Candidate(field, value, YES, start, to + len(unit or ""), self._section, self._sentence,
-                                        self._clause))
-                if not joined:
-                    break
-            elif unit is None and not joined and low <= value <= high:
-                break
-            last = to + 2
+        spec = self._lexicon.specs[field]
+        for figure in figures(self._text, end, spec):
+            if figure.refusal is None:
+                self._add(Candidate(field, figure.value, YES, start, figure.end, self._section, self._sentence, self._clause))
 
 
 class _Witness:

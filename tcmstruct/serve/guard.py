@@ -34,6 +34,8 @@ SESSION_S = 12 * 3600
 MAX_SESSIONS = 1000
 
 _HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::\d{1,5})?")
+PAGES = ("/", "/schema")
+"""What a person opens by its address."""
 _OPEN = ("/healthz", "/login")
 _OPEN_PREFIX = "/static/"
 
@@ -154,7 +156,7 @@ class Guard:
             return await refuse(scope, receive, send, problem(
                 403, "cross_site", "the request comes from another site's page"))
         if self.gate.token is not None and not self._open(scope["path"]) and not self._admitted(scope):
-            if scope["method"] in ("GET", "HEAD") and scope["path"] == "/":
+            if scope["method"] in ("GET", "HEAD") and scope["path"] in PAGES:
                 return await refuse(scope, receive, send, RedirectResponse("/login", 303))
             return await refuse(scope, receive, send, problem(
                 401, "token_wrong", "the token is missing or wrong", "send it as: Authorization: Bearer TOKEN",
@@ -182,8 +184,8 @@ def _same_site(scope: Scope, host: str) -> bool:
     fetched = [value.decode("latin-1") for value in headers_of(scope, b"sec-fetch-site")]
     if all(value in ("same-origin", "none") for value in fetched):
         return True
-    # A link on another page may open the review page itself, as a person would by typing its address; nothing else.
-    return scope["method"] == "GET" and scope["path"] in ("/", "/login") and headers_of(scope, b"sec-fetch-dest") == [b"document"]
+    # A link on another page may open a page itself, as a person would by typing its address; nothing else.
+    return scope["method"] == "GET" and scope["path"] in (*PAGES, "/login") and headers_of(scope, b"sec-fetch-dest") == [b"document"]
 
 
 def _cookies(scope: Scope) -> list[str]:

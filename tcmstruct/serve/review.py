@@ -6,16 +6,13 @@ import getpass
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio.to_thread
-import orjson
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Key
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 import tcmstruct
 from tcmstruct.errors import TcmstructError
@@ -27,18 +24,16 @@ from tcmstruct.report.source import Output, open_output
 from tcmstruct.report.view_page import provenance
 from tcmstruct.schema.engine import Schema
 from tcmstruct.serve.answers import as_json, problem
+from tcmstruct.serve.bodies import in_thread, read_body
 from tcmstruct.serve.decisions import Decision, correction_of, held_fields
 from tcmstruct.serve.folder_index import DONE, MAX_PAGE, OPEN, ORDERS, STATES, TOUCHED, FolderIndex
 from tcmstruct.serve.folder_index import Query as Wanted
-from tcmstruct.serve.guard import COOKIE, SESSION_S, Gate
+from tcmstruct.serve.guard import Gate
+from tcmstruct.serve.pages import page_routes
 from tcmstruct.serve.photos import seen_photo
 from tcmstruct.serve.showing import record_of, shown_line, shown_record
 from tcmstruct.serve.store import Standing, Store, standing
 from tcmstruct.serve.workers import Workers
-
-_ASSETS = files("tcmstruct.serve") / "assets"
-_REPORT_ASSETS = files("tcmstruct.report") / "assets"
-_KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 
 
 @dataclass(slots=True)
@@ -171,10 +166,10 @@ class Undo(BaseModel):
     who: Annotated[str, Key(min_length=1, max_length=100)]
 
 
-def review_router(review: Review, workers: Workers, gate: Gate, image_root: Path | None = None) -> APIRouter:
-    """The page, its files, and the data under /review."""
+def review_router(review: Review, workers: Workers, gate: Gate, image_root: Path | None = None, own_fields: bool = False) -> APIRouter:
+    """The page, its files, and the data under /review; `own_fields` tells the page that the schema editor is served too."""
     router = APIRouter()
-    _page_routes(router, gate)
+    page_routes(router, gate, "review.html")
 
     @router.get("/review/facts")
     def facts() -> Response:
@@ -183,6 +178,7 @@ def review_router(review: Review, workers: Workers, gate: Gate, image_root: Path
                    "range": one.spec.range} for one in review.schema.fields.values()]
         return as_json({"version": tcmstruct.__version__, "reviewer": review.reviewer, "fields": fields, "types": ENTITY_TYPES,
                         "statuses": STATUSES, "with_status": sorted(TYPES_WITH_STATUS), "photos": image_root is not None,
+                        "own_fields": own_fields,
                         "type_classes": {name: palette.type_class(name) for name in ENTITY_TYPES},
                         "families": [{"zh": one.zh, "en": one.en, "types": [[name, palette.TYPE_EN[name]] for name in one.types]}
                                      for one in palette.FAMILIES],
@@ -215,20 +211,20 @@ def review_router(review: Review, workers: Workers, gate: Gate, image_root: Path
 
     @router.post("/review/records/{row}")
     async def decide(row: int, request: Request) -> Response:
-        given = _read(Decision, await request.body())
-        return given if isinstance(given, Response) else await _in_thread(lambda: _found(lambda: review.decide(row, given), _CONFLICT))
+        given = read_body(Decision, await request.body())
+        return given if isinstance(given, Response) else await in_thread(lambda: _found(lambda: review.decide(row, given), _CONFLICT))
 
     @router.post("/review/undo")
     async def undo(request: Request) -> Response:
-        given = _read(Undo, await request.body())
-        return given if isinstance(given, Response) else await _in_thread(lambda: _found(lambda: review.undo(given.who), _NOTHING))
+        given = read_body(Undo, await request.body())
+        return given if isinstance(given, Response) else await in_thread(lambda: _found(lambda: review.undo(given.who), _NOTHING))
 
     @router.get("/review/records/{row}/photo")
     async def photo(row: int) -> Response:
         """The photograph, its outline, and where the mentions looked."""
         if image_root is None:
             return problem(404, "no_photos", "the server was started without --image-root")
-        shown = await _in_thread(lambda: _found_data(review, row))
+        shown = await in_thread(lambda: _found_data(review, row))
         if isinstance(shown, Response):
             return shown
         data, said = shown
@@ -247,49 +243,6 @@ def review_router(review: Review, workers: Workers, gate: Gate, image_root: Path
                         "points": found.points, "matrix": found.matrix, "looks": found.looks, "measures": found.measures})
 
     return router
-
-
-def _page_routes(router: APIRouter, gate: Gate) -> None:
-    """Fixed files, read once: nothing that an address says leads to the disk."""
-    served = {path.name: path.read_bytes() for path in _ASSETS.iterdir() if path.name.endswith((*_KINDS, ".html"))}
-    for name in ("base.css", "photo.css"):
-        served[f"report-{name}"] = (_REPORT_ASSETS / name).read_bytes()
-    served["palette.css"] = palette.css().encode()
-
-    @router.get("/")
-    async def page() -> Response:
-        return Response(served["review.html"], media_type="text/html; charset=utf-8")
-
-    @router.get("/login")
-    async def login_page() -> Response:
-        if gate.token is None:
-            return RedirectResponse("/", 303)
-        return Response(served["login.html"], media_type="text/html; charset=utf-8")
-
-    @router.post("/login")
-    async def login(request: Request) -> Response:
-        """A session for the page, in a cookie that scripts cannot read and other sites do not send."""
-        given = _read(_Token, await request.body())
-        if isinstance(given, Response):
-            return given
-        if not gate.is_token(given.token):
-            return problem(401, "token_wrong", "the token is wrong")
-        response = Response(status_code=204)
-        response.set_cookie(COOKIE, gate.open_session(), max_age=SESSION_S, httponly=True, samesite="strict",
-                            secure=request.url.scheme == "https")
-        return response
-
-    @router.get("/static/{name}")
-    async def static(name: str) -> Response:
-        kind = _KINDS.get("." + name.rsplit(".", 1)[-1])
-        if kind is None or name not in served:
-            return problem(404, "not_found", "there is nothing at this address")
-        return Response(served[name], headers={"content-type": kind, "cache-control": "no-cache"})
-
-
-class _Token(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    token: Annotated[str, Key(max_length=500)]
 
 
 _CONFLICT = problem(409, "seen_too_little", "another reviewer has decided on this record since it was opened", "look at it again")
@@ -311,21 +264,6 @@ def _found_data(review: Review, row: int) -> tuple[dict[str, Any], dict[str, Any
         return review.index.read(row), review.shown(row)
     except IndexError:
         return problem(404, "no_such_record", "the folder has no such record")
-
-
-async def _in_thread(function: Callable[[], Any]) -> Any:
-    return await anyio.to_thread.run_sync(function)
-
-
-def _read(model: type[Any], body: bytes) -> Any:
-    """The parsed body, or the answer that it is none."""
-    try:
-        return model.model_validate(orjson.loads(body))
-    except orjson.JSONDecodeError:
-        return problem(400, "json_invalid", "the body is not JSON in UTF-8")
-    except ValidationError as error:
-        places = sorted({str(fault["loc"][0]) for fault in error.errors(include_input=False) if fault["loc"]} & set(model.model_fields))
-        return problem(422, "request_invalid", f"does not fit: {', '.join(places) or 'the request'}")
 
 
 def _counted(names: Mapping[str, int]) -> list[tuple[str, int]]:

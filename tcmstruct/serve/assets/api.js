@@ -7,11 +7,12 @@ export class Refused extends Error {
   }
 }
 
-async function ask(path, given) {
+export async function ask(path, given) {
   let answer;
   try {
     answer = await fetch(path, given);
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Refused(0, {code: "unreachable", message: "the server does not answer"});
   }
   if (answer.status === 401) location.replace("/login");
@@ -20,7 +21,7 @@ async function ask(path, given) {
   return told;
 }
 
-const post = (path, body) => ask(path, {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)});
+export const post = (path, body, given = {}) => ask(path, {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body), ...given});
 
 export const facts = () => ask("/review/facts");
 export const progress = () => ask("/review/progress");

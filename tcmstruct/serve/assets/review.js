@@ -326,6 +326,7 @@ function listen() {
 act(async () => {
   [facts, counts] = await Promise.all([api.facts(), api.progress()]);
   $("who").value = localStorage.getItem("tcmstruct.who") ?? facts.reviewer;
+  $("own").hidden = !facts.own_fields;
   list.restore(facts, counts);
   words();
   prepareEditor();

@@ -32,8 +32,11 @@ const WORDS = {
   "k-record": ["下一份 / 上一份病历", "next / previous record"], "k-low": ["下一个 / 上一个低置信值", "next / previous low value"],
   "k-item": ["下一行 / 上一行（在字段表内）", "next / previous row (within the table)"], "k-add": ["补充漏掉的值或提及（先选中原文）", "add what was missed (select the words first)"],
   "k-find": ["搜索", "search"], "k-low-first": ["低置信度在前", "low confidence first"], "k-done": ["整份签定并到下一份", "sign the record off, go to the next"],
-  "k-undo": ["撤销我的上一次决定", "take back my last decision"], "k-help": ["显示本窗口", "show this window"], "k-esc": ["关闭、取消", "close, cancel"],
+  "own": ["自定义字段", "Own fields"], "k-undo": ["撤销我的上一次决定", "take back my last decision"], "k-help": ["显示本窗口", "show this window"], "k-esc": ["关闭、取消", "close, cancel"],
 };
+// Words of another page, which may replace some of these.
+export const more = words => Object.assign(WORDS, words);
+
 let side = localStorage.getItem("tcmstruct.lang") === "en" ? 1 : 0;
 
 export const t = (key, ...given) => given.reduce((text, one, i) => text.replace(`{${i}}`, one), WORDS[key][side]);

@@ -1,0 +1,31 @@
+// The words of the page of own fields, beside those that the pages share.
+import {more} from "./words.js";
+
+more({
+  "title": ["自定义字段", "Own fields"], "skip": ["跳到字段", "Skip to the field"], "to-review": ["病历复核", "Record review"], "pack": ["字段包", "Pack"], "pack-name": ["包名（科室）", "Its name (department)"],
+  "add": ["新字段", "New field"], "view": ["视图", "View"], "form": ["表单", "Form"], "editing": ["编辑字段", "Edit the field"], "found": ["在本页病历上的结果", "What it finds"],
+  "toml-hint": ["改动立即读回表单；话题、词表等在此编写。", "Changes are read back into the form; topics and word lists are written here."],
+  "delete": ["删除字段", "Delete field"], "download": ["下载", "Download"], "save-as": ["保存字段包", "Save the pack"], "file": ["文件名", "File name"],
+  "where": ["存入服务器的文件夹 {0}。", "Saved in the server's folder {0}."], "no-fields": ["还没有字段。", "No field yet."], "begin": ["从一个新字段开始，或在左上选一个自带的包（妇科、针灸科、儿科……）作底稿。右侧随时显示它在这些病历上的结果。", "Begin with a new field, or choose a pack on the left to start from. What it finds in these records is shown beside."],
+  "blank": ["新建（空白）", "New (empty)"], "starter": ["新建（带示例）", "New (with examples)"], "shipped": ["自带的包（另存）", "Packs that come along"], "saved": ["已保存的包", "Saved packs"],
+  "open": ["正在编辑", "Being edited"], "name": ["名称", "Name"], "type": ["类型", "Kind"], "note": ["说明", "Note"],
+  "t-yes_no": ["有／无", "yes or no"], "t-enum": ["单选", "one of several values"], "t-several": ["多选", "several values"], "t-number": ["数值", "number"], "t-frequency": ["频次", "how often"],
+  "terms": ["词语", "Words"], "terms-number": ["数字之前的词", "Words before the figure"], "said": ["话题之后的说法", "Said after the topic"], "topics": ["话题", "Topics"],
+  "absent": ["表示“无”的词语", "Words that mean 无"], "except": ["不算的词语", "Words that do not count"], "a-line": ["每行一条", "one a line"],
+  "terms-hint": ["每行一条。(a|b) 任选，(a)? 可有可无，<词表>，a…b 中间可隔几字", "One a line. (a|b) either, (a)? optional, <list>, a…b a few characters between"],
+  "topics-hint": ["用、分开。共用的：{0}；其他名称成为本包自己的话题", "Parted by 、. Shared ones: {0}; any other name becomes a topic of this pack"], "topic-words": ["话题“{0}”的词语", "Words of the topic {0}"], "negation-hint": ["无、否认、未见等由共用语法处理，不必写", "无, 否认, 未见 are read by the shared grammar"],
+  "values": ["取值", "Values"], "value": ["取值", "Value"], "add-value": ["添加取值", "Add a value"], "drop-value": ["删去取值 {0}", "Take the value {0} out"], "rank": ["优先", "Rank"],
+  "unit": ["单位", "Unit"], "units": ["单位写法与换算", "How units are written"], "units-hint": ["每行一个：周 = 7（合多少单位），不写即 1", "One a line: 周 = 7 (in the unit); without a figure 1"],
+  "unit_required": ["必须带单位", "Only with a unit"], "low": ["下限", "Low end"], "high": ["上限", "High end"], "range": ["范围", "Range"], "after": ["词与数字最多隔几字", "Characters between"],
+  "keep": ["有多处时取", "Of several places"], "k-last": ["最后一处", "the last"], "k-first": ["第一处", "the first"], "k-max": ["最大", "the greatest"], "k-most": ["最多的", "the most frequent"],
+  "only_if": ["依赖字段", "Depends on"], "no-parent": ["不依赖", "nothing"], "is": ["为以下值时才取", "kept when it is"], "at_least": ["至少", "at least"], "at_most": ["至多", "at most"],
+  "more": ["更多", "More"], "told": ["{0} 份病历", "{0} records"], "reading": ["正在读取病历…", "Reading the records…"], "no-records": ["没有病历", "No records"], "trying": ["正在试用…", "Trying…"],
+  "stated": ["有值", "with a value"], "missing": ["未提及", "not mentioned"], "denied": ["无", "denied"], "hits": ["命中", "Hits"], "near": ["近似未中", "Near misses"], "no-hits": ["没有命中。", "No hits."],
+  "no-near": ["没有近似未中。", "No near misses."], "some-of": ["{0} 处中的 {1} 处", "{1} of {0}"], "why": ["原因", "Reason"],
+  "faulty": ["改正左侧的错误后显示结果。", "Mend the faults to see the result."], "figures": ["{0} 至 {1}，中位数 {2}", "{0} to {1}, median {2}"], "line": ["第 {0} 行", "line {0}"],
+  "fault": ["错误", "Fault"], "warning": ["注意", "Warning"], "note-level": ["提示", "Note"], "row-link": ["在复核页打开 {0}", "Open {0} in the review"], "name-needed": ["请给字段一个名称。", "Give the field a name."],
+  "unsaved": ["未保存", "not saved"], "was-saved": ["已保存 {0}", "Saved {0}"], "no-folder": ["服务器没有 --schema-dir，只能下载。", "The server has no --schema-dir; download the pack."],
+  "lose": ["放弃未保存的改动？", "Leave the changes unsaved?"], "new-name": ["新字段", "New field"], "new-value": ["值", "value"], "with": ["与 {0} 一并读取", "read with {0}"],
+  "k-field": ["下一个 / 上一个字段", "next / previous field"], "k-new": ["新字段", "new field"], "k-toml": ["表单 / TOML", "form / TOML"], "k-save": ["保存", "save"],
+  "faults-first": ["{0} 处错误改正后才能保存；可先下载。", "Mend {0} faults before saving, or download."],
+});
