@@ -15,6 +15,7 @@ from tcmstruct.schema.choice import choose, latest_statements
 from tcmstruct.schema.lexicon import NO, YES, Lexicon
 from tcmstruct.schema.pack import GRAMMAR, PACK_DIR, FieldSpec, OnlyIf, Pack, Topic, pack_path, read_pack, shipped, starters
 from tcmstruct.schema.reader import Candidate, Reader
+from tcmstruct.text.simplify import Simplifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Schema:
         self.number_of = {name: number for number, name in enumerate(self.names)}
         self.lexicon = Lexicon({name: field.spec for name, field in self.fields.items()}, words, topics,
                                 [base.scope, *(pack.scope for _, pack, _ in packs)], places)
+        self._simplified = Simplifier(self.lexicon.alphabet)
 
     def extract(self, text: str, mentions: Sequence[Mention] = ()) -> dict[str, FieldValue]:
         """The fields that the record states.
@@ -92,8 +94,8 @@ class Schema:
         return {self.names[number]: chosen[number] for number in sorted(chosen)}
 
     def candidates(self, text: str, mentions: Sequence[Mention] = ()) -> list[Candidate]:
-        """What some words of the text may state, left to right."""
-        return Reader(self.lexicon, text, mentions).read() if text else []
+        """What some words of the text may state, left to right; a text in traditional characters is read as a simplified one."""
+        return Reader(self.lexicon, self._simplified(text), mentions).read() if text else []
 
     def settle(self, text: str, found: Sequence[Candidate]) -> dict[int, FieldValue]:
         """Number of a field → the value that wins, before conditions on other fields are asked."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import ahocorasick
 
@@ -56,6 +57,7 @@ class Lexicon:
 
     Attributes:
         automaton: pyahocorasick automaton, literal → `Entry`.
+        alphabet: the characters of all literals.
         specs: fields in order; a field's number is its place here.
         topic_gap, topic_lead, topic_clause, topic_stop: see `pack.Topic`, by topic number.
         topic_names, topic_number: the topics' names and numbers.
@@ -89,6 +91,7 @@ class Lexicon:
                           for number, spec in enumerate(self.specs) if spec.type == "frequency"]
         self.frequency_topics = frozenset(topic for _, own in self.frequency for topic in own)
         self.automaton = self._build()
+        self.alphabet = frozenset(chain.from_iterable(self._entries))
 
     @property
     def head_template(self) -> dict[int, str]:

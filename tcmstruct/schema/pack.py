@@ -227,7 +227,9 @@ class Scope(Strict):
         past: before a finding: earlier, or not in this illness (曾).
         uncertain: 疑似, 可能.
         other: another person (其母), who may also be who tells of the patient: the model is asked.
-        kin: another person of whom a finding is said (其母有, 父亲患): the model is not asked.
+        kin: another person of whom a finding is said (其母有, 父亲患): the model is not asked. So is what stands right behind
+            one of `other` (其母咳嗽).
+        patient: the patient is spoken of again.
         hypothetical: advice, conditions, triggers (若, 预防).
         plain: words that hold one of the above and mean none (无力, 不适).
         current, history, examination, past_section, other_section, reports, stop: headings of sections.
@@ -242,6 +244,7 @@ class Scope(Strict):
     uncertain: Templates = []
     other: Templates = []
     kin: Templates = []
+    patient: Templates = []
     hypothetical: Templates = []
     plain: Templates = []
     current: Templates = []

@@ -6,6 +6,7 @@ which section it is in. Its cost is the number of hits, whatever the number of f
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ FREQUENCY_REACH = 14
 """Characters, not counting what was understood, between a topic and how often it happens."""
 MAX_CHAINS = 8
 _JOINS = "、及和与"
+_DATE = re.compile(r"\s*[（(]?\d{1,4}[\d年月日号./\- ]{0,12}[）)]?\s*")
+"""Before the heading of a later visit: 3月15日二诊：."""
 _DOUBT = frozenset("无未不否非没止消除愈退解缓平减")
 """Characters of which one at least stands near a finding that is truly denied."""
 _STATUS = {"有": YES, "无": NO, "既往": "past", "不确定": "uncertain"}
@@ -73,7 +76,7 @@ class Reader:
     """Reads one text; made anew for each."""
 
     __slots__ = ("_chains", "_clause", "_clause_found", "_clause_start", "_far", "_heads", "_last", "_lexicon",
-                 "_longest", "_mood", "_near", "_negate_clause", "_negate_cue", "_negate_end", "_negate_start",
+                 "_longest", "_mood", "_mood_end", "_near", "_negate_clause", "_negate_cue", "_negate_end", "_negate_start",
                  "_negated", "_section", "_sentence", "_text", "_uncovered", "_waiting", "_witness", "found")
 
     def __init__(self, lexicon: Lexicon, text: str, mentions: Sequence[Mention]) -> None:
@@ -87,6 +90,7 @@ class Reader:
         self._clause_found: list[Candidate] = []
         self._section = TOLD
         self._mood: str | None = None
+        self._mood_end = 0
         self._negated = self._far = self._near = False
         self._negate_start = self._negate_end = self._negate_cue = self._negate_clause = 0
         self._uncovered = self._last = 0
@@ -118,7 +122,7 @@ class Reader:
                 elif end > cue_end:
                     cue_end = end
                     if cue == "stop":
-                        if start == self._clause_start:
+                        if start == self._clause_start or _DATE.fullmatch(text, self._clause_start, start):
                             break
                     else:
                         self._cue(cue, start, end)
@@ -178,7 +182,10 @@ class Reader:
                     candidate.status = NO
                     candidate.end = max(candidate.end, end)
         elif cue in ("past", "uncertain", "other", "kin", "hypothetical"):
-            self._mood = cue
+            self._mood, self._mood_end = cue, end
+        elif cue == "patient":
+            if self._mood in ("other", "kin"):
+                self._mood = None
         elif cue != "plain" and (cue in (NOW, TOLD, BOILERPLATE) or start == self._clause_start):
             self._section = cue
             self._negated = self._far = False
@@ -310,6 +317,8 @@ class Reader:
             self._negate_end = max(self._negate_end, end)
             begin = min(begin, self._negate_start)
         elif self._mood is not None:
+            if self._mood == "other" and start == self._mood_end:  # 其母咳嗽: whoever tells of the patient says so with a verb
+                self._mood = "kin"
             status = self._mood
         candidate = Candidate(field, value, status, begin, end, self._section, self._sentence, self._clause,
                               self._lexicon.ranks[field].get(value, 0), forced)

@@ -43,14 +43,15 @@ def _read_variants() -> dict[str, str]:
     return {variant: kept for kept, variants in pairs for variant in variants}
 
 
-_VARIANTS = _read_variants()
+VARIANTS = _read_variants()
+"""Traditional or variant character → the one kept."""
 
 
 def _fold_once(char: str) -> str:
     if char in _PUNCTUATION:
         return _PUNCTUATION[char]
-    if char in _VARIANTS:
-        return _VARIANTS[char]
+    if char in VARIANTS:
+        return VARIANTS[char]
     category = unicodedata.category(char)
     if char.isspace() or category in ("Zs", "Zl", "Zp"):
         return SPACE

@@ -85,6 +85,10 @@ CASES = [
      {"肛门坠胀": "有", "肛门疼痛": "有", "肛内肿物脱出": "有", "脱出回纳": "不能回纳"}),
     # later visits do not count
     ("初诊：咳嗽。舌红。\n二诊：头痛。", {"咳嗽": "有", "舌色": ["红"]}),
+    ("3月1日初诊：咳嗽。3月15日二诊：头痛。", {"咳嗽": "有"}), ("咳嗽。2026.3.15复诊：头痛。", {"咳嗽": "有"}),
+    # traditional characters; the evidence is the text's own
+    ("咳嗽發熱，無頭痛，舌紅，苔黃膩，脈滑數，大便乾結。",
+     {"咳嗽": "有", "有无发热": "有", "头痛": "无", "舌色": ["红"], "苔色": ["黄"], "苔质": ["腻"], "脉象": ["滑", "数"], "大便性状": ["干硬"]}),
 ]
 
 
@@ -115,7 +119,9 @@ def test_a_mention_does_not_overrule_a_plain_negation_nor_invents_one(schema: Sc
 
 @pytest.mark.parametrize(("text", "fields"), [
     ("家族史：父亲咳嗽。", {}), ("其父有咳嗽、头痛。", {}), ("头痛。患者母亲患咳嗽多年。", {"头痛": "有"}),
-    ("其母诉咳嗽。", {"咳嗽": "有"}), ("其父有头痛，患者咳嗽。", {"咳嗽": "有"})])
+    ("其母诉咳嗽。", {"咳嗽": "有"}), ("其父有头痛，患者咳嗽。", {"咳嗽": "有"}),
+    ("头痛。其母咳嗽多年。", {"头痛": "有"}), ("其母长期失眠，患者本人睡眠可。", {"睡眠": "正常"}), ("父亲便血多年，患者头痛。", {"头痛": "有"}),
+    ("患者母亲咳嗽，其本人头痛。", {"头痛": "有"})])
 def test_a_mention_does_not_make_anothers_finding_the_patients(schema: Schema, text: str, fields: dict[str, str]) -> None:
     assert values(schema, text, [mention(text, words, "有") for words in ("咳嗽", "头痛") if words in text]) == fields
 
