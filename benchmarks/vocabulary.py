@@ -41,14 +41,14 @@ from benchmarks.machine import describe_line, describe_machine
 from tcmstruct.labels import READOUTS
 from tcmstruct.model.checkpoint import load_tagger
 from tcmstruct.model.config import EncoderConfig, ModelConfig
-from tcmstruct.recipes.adapt import adapt
 from tcmstruct.recipes.build import CHARACTERS, unlabelled_texts, up_to
-from tcmstruct.recipes.train import LabelledSet, TrainConfig, fine_tune, predict_entities
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.text.lexicon import PLACES, Lexicon
 from tcmstruct.text.normalise import normalise
 from tcmstruct.training.data import read_jsonl
 from tcmstruct.training.loop import LoopConfig
+from tcmstruct.training.pretraining import pretrain
+from tcmstruct.training.tagging import LabelledSet, TrainConfig, fine_tune, predict_entities
 from vocab.reader import load_terms
 
 SETS = ("gold", "cshan", "journal")
@@ -161,7 +161,7 @@ def base(data: Path, work: Path, n_characters: int) -> Path:
     out = work / "base"
     if not (out / "config.json").exists():
         rows = len(CharacterTable.load(CHARACTERS))
-        adapt(base_texts(data, n_characters), out, characters=CHARACTERS, start=shape(rows), n_characters=n_characters,
+        pretrain(base_texts(data, n_characters), out, characters=CHARACTERS, start=shape(rows), n_characters=n_characters,
               chars_per_batch=6000, learning_rate=2e-3)
     return out
 

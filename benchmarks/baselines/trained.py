@@ -25,9 +25,9 @@ def make_teacher(folder: Path, schema: Schema | None, readout: str = "gold") -> 
         readout: whose labels are read; "gold" has status.
     """
     from tcmstruct.model.checkpoint import load_tagger
-    from tcmstruct.recipes.train import predict_entities
     from tcmstruct.text.characters import CharacterTable
     from tcmstruct.text.lexicon import Lexicon
+    from tcmstruct.training.tagging import predict_entities
 
     def fit(train: Sequence[StructuredRecord]) -> Predict:
         """Trained already, on the training sets alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,11 +55,17 @@ def to_onnx(model: CharTagger, readouts: Sequence[str], path: Path, half_tables:
     batch, length = torch.export.Dim("B", min=1, max=4096), torch.export.Dim("T", min=2, max=8192)
     if model.config.encoder.kind != "conv":
         length = torch.export.Dim("T", min=2, max=model.config.encoder.max_positions - 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(module, tuple(inputs), str(path), dynamo=True, external_data=False, verbose=False,
-                          input_names=["ids", "lexicon"][: len(inputs)], output_names=["scores", "hidden"],
-                          dynamic_shapes=tuple({0: batch, 1: length} for _ in inputs))
+    exporter = logging.getLogger("torch.onnx")  # tells of operators of libraries that are not installed
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(module, tuple(inputs), str(path), dynamo=True, external_data=False, verbose=False,
+                              input_names=["ids", "lexicon"][: len(inputs)], output_names=["scores", "hidden"],
+                              dynamic_shapes=tuple({0: batch, 1: length} for _ in inputs))
+    finally:
+        exporter.setLevel(level)
     graph = onnx.load(path)
     strip(graph)
     if half_tables:

@@ -57,7 +57,8 @@ def list_errors(gold: Sequence[StructuredRecord], pred: Sequence[StructuredRecor
 
     Args:
         context: characters shown on either side of the span.
-        raw_types, count_all: as in `evaluate`.
+        raw_types: as in `evaluate`.
+        count_all: as in `evaluate`.
 
     Raises:
         InputRefused: as in `evaluate`.

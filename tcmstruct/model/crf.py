@@ -51,6 +51,13 @@ class Crf(nn.Module):
         """Mean over characters of −log p(tags)."""
         return (self.log_partition(scores, mask) - self.score(scores, mask, tags)).sum() / mask.sum()
 
+    def partial_negative_log_likelihood(self, scores: Tensor, mask: Tensor, allowed: Tensor) -> Tensor:
+        """Mean over characters of −log p(any sequence that `allowed` admits): labels that say of some characters only what they may be
+        (Tsuboi et al. 2008). scores (B, T, K), mask (B, T), allowed (B, T, K) bool, anything on padding."""
+        admitted = scores.masked_fill(~allowed & mask.unsqueeze(2), ILLEGAL)
+        every, told = self.log_partition(torch.cat([scores, admitted]), torch.cat([mask, mask])).chunk(2)  # one walk over T for both
+        return (every - told).sum() / mask.sum()
+
     def best(self, scores: Tensor, mask: Tensor) -> Tensor:
         """The best sequence (Viterbi): (B, T) tags, 0 on padding."""
         moves = self.transitions + self.block

@@ -22,15 +22,15 @@ from tcmstruct.errors import InputRefused
 from tcmstruct.labels import READOUTS
 from tcmstruct.model.checkpoint import load_config, load_tagger, save_tagger
 from tcmstruct.model.config import EncoderConfig, ModelConfig
-from tcmstruct.recipes.adapt import adapt
 from tcmstruct.recipes.distil import DistilConfig, distil, recombined
 from tcmstruct.recipes.ship import ship
-from tcmstruct.recipes.train import LabelledSet, TrainConfig, train
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.text.lexicon import Lexicon
 from tcmstruct.training.averaging import averaged
 from tcmstruct.training.data import read_jsonl
 from tcmstruct.training.loop import LoopConfig
+from tcmstruct.training.pretraining import pretrain
+from tcmstruct.training.tagging import LabelledSet, TrainConfig, train
 from vocab.reader import load_terms
 
 CHARACTERS = Path(__file__).resolve().parents[2] / "vocab" / "characters.txt"
@@ -105,7 +105,7 @@ def build(data: Path, e5: Path, work: Path, out: Path) -> Path:
         return not (work / step / "config.json").exists()
 
     if missing("adapted"):
-        adapt(up_to([r["text"] for r in gold] + books, 1_575_000), work / "adapted", characters=CHARACTERS, start=e5, n_layers=6,
+        pretrain(up_to([r["text"] for r in gold] + books, 1_575_000), work / "adapted", characters=CHARACTERS, start=e5, n_layers=6,
               n_characters=1_500_000)
     if missing("teacher"):
         loop = LoopConfig(2_800_000, learning_rate=1e-3, encoder_learning_rate=2.5e-4, layer_decay=0.9, seed=1)

@@ -21,14 +21,14 @@ from tcmstruct.labels import READOUTS
 from tcmstruct.model.checkpoint import load_config, load_tagger, save_tagger, student_from_layers
 from tcmstruct.model.config import ModelConfig
 from tcmstruct.model.tagger import CharTagger
-from tcmstruct.recipes.adapt import word_numbers
-from tcmstruct.recipes.train import LabelledSet, predict_entities, strict_f1
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.text.lexicon import Lexicon
 from tcmstruct.training.data import Example, batches, labelled, read_jsonl, unlabelled
 from tcmstruct.training.distillation import NEEDS_WORDS, LayerMap, ObjectiveName, make_objective
 from tcmstruct.training.loop import LoopConfig, Progress, fit
+from tcmstruct.training.pretraining import word_numbers
 from tcmstruct.training.sizes import load_sizes
+from tcmstruct.training.tagging import LabelledSet, predict_entities, strict_f1
 from tcmstruct.training.teachers import Ensemble, check_labels, choose_weights
 
 _CLAUSE = re.compile(r"[^，。；,;\n]*[，。；,;\n]?")

@@ -19,11 +19,11 @@ from rl_pruner import Greedy, LstmSearch, Plan, PruningProblem, RandomPlans, Sea
 from tcmstruct.compression.prune_text import TextPruning, importance, refit_tagger
 from tcmstruct.model.checkpoint import load_tagger
 from tcmstruct.model.tagger import CharTagger
-from tcmstruct.recipes.train import predict_entities, strict_f1
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.text.lexicon import Lexicon
 from tcmstruct.training.data import batches, labelled, read_jsonl
 from tcmstruct.training.objectives import Tagging
+from tcmstruct.training.tagging import predict_entities, strict_f1
 from vocab.reader import load_terms
 
 _READOUT = "gold"

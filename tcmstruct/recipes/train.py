@@ -1,135 +1,163 @@
-"""`tcmstruct train`: fine-tunes a tagger on several labelled sets at once; each trains its own readout."""
+"""`tcmstruct train LABELS… -o MODELDIR`: the current model goes on learning from a hospital's own labels.
+
+One command from labels to a model folder, or to a refusal: the new model is written only where it beats the current one on labelled records
+that neither training nor tuning saw. See docs/training.md.
+"""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
-from tcmstruct.labels import READOUTS, STATUSES
-from tcmstruct.model.checkpoint import load_tagger, save_tagger
+from tcmstruct.compression.rebuild import rebuild
+from tcmstruct.errors import TcmstructError
+from tcmstruct.model.checkpoint import save_tagger
 from tcmstruct.model.tagger import CharTagger
-from tcmstruct.runtime.decode import Transitions, best_paths, greedy_spans, posteriors, spans
+from tcmstruct.pipeline import Structurer
+from tcmstruct.recipes.label_files import Parts, as_labelled, read_parts
+from tcmstruct.recipes.own_run import RunFolder, Told, current_model, fingerprints, write_json
+from tcmstruct.recipes.own_verdict import Compared, compare, install, make_folder, recalibrate, tell
+from tcmstruct.recipes.unlabelled_files import read_texts
+from tcmstruct.record import StructuredRecord
+from tcmstruct.report.training_page import write_training_page
+from tcmstruct.runtime.model_folder import open_folder
 from tcmstruct.text.characters import CharacterTable
-from tcmstruct.text.normalise import normalise
-from tcmstruct.text.windows import windows
-from tcmstruct.training.data import Example, batches, labelled, read_jsonl
-from tcmstruct.training.loop import LoopConfig, Progress, fit
-from tcmstruct.training.objectives import Tagging
+from tcmstruct.text.lexicon import Lexicon
+from tcmstruct.training.data import Example, unlabelled
+from tcmstruct.training.own import SCORE, Learnt, OwnConfig, learn
+from tcmstruct.training.own_labels import CLINICAL, OwnLabels, own_examples
+from tcmstruct.training.tagging import predict_entities, strict_f1
+from tcmstruct.training.teachers import Ensemble
+
+MOST_BESIDE = 400
+"""Records of `--beside` that are read; they are drawn with the seed."""
 
 
-@dataclass
-class LabelledSet:
-    """One labelled file.
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training came to.
 
     Attributes:
-        path: JSONL with `text` and `entities`.
-        readout: which readout it trains.
-        weight: of its loss.
-        repeats: how often a pass visits it.
-        share: part of the file that one pass takes (drawn anew each pass).
+        out: the model folder that was written.
+        report: page with learning curves and figures.
     """
 
-    path: Path
-    readout: str
-    weight: float = 1.0
-    repeats: int = 1
-    share: float = 1.0
+    out: Path
+    report: Path
+    compared: Compared
+    learnt: Learnt
 
 
-@dataclass
-class TrainConfig:
-    """What to train on and how long; see `LoopConfig` for the schedule's fields."""
-
-    sets: list[LabelledSet]
-    loop: LoopConfig
-    max_chars: int = 384
-    chars_per_batch: int = 3072
-    dropout: float = 0.1
-    crf_readouts: tuple[str, ...] = ()
-    readouts: dict[str, list[str]] = field(default_factory=lambda: {k: list(v) for k, v in READOUTS.items()})
-
-
-def predict_entities(model: CharTagger, table: CharacterTable, text: str, readout: str, max_chars: int = 500, lexicon=None) -> list[dict]:
-    """Mentions of one readout, windows joined: the torch side's own reading, used while training."""
-    clean = normalise(text)
-    ids = table.encode(clean)
-    out = []
-    for w in windows(clean, max_chars, max_chars // 4):
-        with torch.inference_mode():
-            channel = None if lexicon is None else torch.from_numpy(lexicon.features(clean[w.start : w.end])).float()[None]
-            o = model(torch.from_numpy(ids[w.start : w.end]).long()[None], channel, only=readout)
-        scores, status_scores = o.tags[readout][0].float().numpy(), o.status[0].float().numpy()
-        if readout in model.crf:
-            transitions = Transitions(*model.crf[readout].tables())
-            probability = np.log(np.maximum(posteriors([scores], transitions)[0], 1e-9))
-            found = spans(probability, best_paths([scores], transitions)[0], status_scores)
-        else:
-            found = greedy_spans(scores, status_scores)
-        for s in found:
-            if w.keep_start <= w.start + s.start < w.keep_end:
-                label = list(READOUTS[readout])[s.label]
-                status = STATUSES[s.status] if label == "症状" else None
-                out.append({"type": label, "start": w.start + s.start, "end": w.start + s.end, "status": status,
-                            "confidence": s.probability})
-    return out
-
-
-def strict_f1(gold: Sequence[dict], predicted: Sequence[Sequence[dict]]) -> float:
-    """Micro-F1 on (type, offsets, status) of parallel records; the quick figure that training watches."""
-    hits = n_gold = n_predicted = 0
-    for g, p in zip(gold, predicted, strict=True):
-        a = {(e["type"], e["start"], e["end"], e.get("status")) for e in g["entities"]}
-        b = {(e["type"], e["start"], e["end"], e.get("status")) for e in p}
-        hits, n_gold, n_predicted = hits + len(a & b), n_gold + len(a), n_predicted + len(b)
-    return 2 * hits / max(1, n_gold + n_predicted)
-
-
-def train(start: Path, out: Path, config: TrainConfig, dev: dict[str, Path] | None = None, evaluate_every_s: float = 600.0,
-          lexicon=None) -> Progress:
-    """Fine-tunes from the checkpoint folder `start` and writes one to `out`.
+def train(labels: Sequence[Path], out: Path, *, heldout: Path | None = None, types: Sequence[str] = (), model: Path | None = None,
+          beside: Sequence[Path] = (), from_: str | None = None, config: OwnConfig | None = None, replace_out: bool = False,
+          fresh: bool = False, threads: int | None = None) -> Trained:
+    """Trains, recalibrates, exports, compares, and writes the model folder if it is better.
 
     Args:
-        dev: readout → labelled file whose strict F1 is watched (never trained on).
-        lexicon: fills the lexicon channel; a start without one gets one that begins at zero.
+        labels: files of labelled records (gold JSON Lines, or a format of `tcmstruct.annotation`).
+        out: model folder to write. Nothing is there, or what was there is untouched, unless the new model is better.
+        heldout: labels that judge; None takes 30 % of the labelled records.
+        types: what is trained and judged; empty: what the files label.
+        model: current model; None takes the one at `out`, else the shipped one.
+        beside: records without labels on which the new model is held to the current one's reading.
+        from_: format of `labels`.
+        config: how to learn.
+        replace_out: `out` may be replaced.
+        fresh: forget an unfinished run.
+        threads: of torch; None: all cores.
+
+    Raises:
+        InputRefused: labels that cannot be used, or too few; a model that cannot be trained.
+        UsageError: options that do not fit, `out` is taken, or another run is unfinished.
+        TcmstructError: the new model does not beat the current one (code `not_better`), or the loss is no number (`loss_not_finite`).
     """
-    table = CharacterTable.load(start / "characters.txt")
-    torch.manual_seed(config.loop.seed)
-    model = load_tagger(start, readouts=config.readouts, crf_readouts=config.crf_readouts, dropout=config.dropout,
-                        lexicon_features=0 if lexicon is None else lexicon.n_features)
-    return fine_tune(model, table, out, config, dev, evaluate_every_s, lexicon)
+    config = config or OwnConfig()
+    current = current_model(out, model, replace_out)
+    folder = open_folder(current)
+    parts = read_parts(labels, heldout=heldout, wanted=types, from_=from_, seed=config.seed)
+    plan = {"command": "train", "files": fingerprints([*labels, *([heldout] if heldout else []), *beside]), "types": list(parts.types),
+            "start": folder.fingerprint, "config": asdict(config), "format": 1}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with RunFolder(out, plan, fresh) as run:
+        for note in parts.notes:
+            print(f"note: {note}", file=sys.stderr)
+        print(f"{len(parts.train)} records to learn from, {len(parts.tune)} to tune on, {len(parts.judge)} to judge on; "
+              f"types: {', '.join(parts.types)}" + ("; going on with an unfinished run" if run.goes_on else ""), file=sys.stderr)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        start, table, lexicon = rebuild(folder)
+        texts = read_texts(beside, MOST_BESIDE, config.seed)
+        learnt = _learn(start, table, lexicon, parts, texts, run, config)
+        structurer = Structurer(current, threads=threads)
+        compared = None
+        if learnt.model is not None:
+            save_tagger(learnt.model, table, run.path / "mean")
+            card = {"own": {"start": folder.fingerprint, "types": list(parts.types), "records": len(parts.train), "share": learnt.share,
+                            "seed": config.seed}}
+            ranges = [r.text for r in (*parts.train, *parts.tune)] + texts
+            made, gate = make_folder(run.path / "mean", structurer, lexicon, ranges, run.path, card)
+            recalibrate(made, parts.tune)
+            compared = compare(made, structurer, parts.judge, parts.types, gate)
+        page = _report(run, parts, learnt, compared, out)
+        if compared is None or not compared.better:
+            run.finish()
+            raise refused(learnt, compared, out, page)
+        install(made, out)
+        tell(compared, page)
+        run.finish()
+        return Trained(out, page, compared, learnt)
 
 
-def fine_tune(model: CharTagger, table: CharacterTable, out: Path, config: TrainConfig, dev: dict[str, Path] | None = None,
-              evaluate_every_s: float = 600.0, lexicon=None) -> Progress:
-    """As `train`, on a model at hand."""
-    per_set = [(s, labelled(read_jsonl(s.path), s.readout, table, config.max_chars, s.weight)) for s in config.sets]
-    rng = random.Random(config.loop.seed)
+def refused(learnt: Learnt, compared: Compared | None, out: Path, page: Path) -> TcmstructError:
+    """Why nothing was written."""
+    if compared is None:
+        scores = [p[SCORE] for p in learnt.progress.passes]
+        why = f"no pass beat the current model on the tuning records (best {max(scores):.4f}, current {learnt.start_score:.4f})"
+    else:
+        why = compared.reason
+    return TcmstructError(f"the new model does not beat the current one: {why}", where=out.name, code="not_better",
+                          hint=f"nothing was written, and what was there is untouched; figures in {page.parent.name}/{page.name}")
 
-    def one_pass():
-        chosen: list[Example] = []
-        for s, examples in per_set:
-            for _ in range(s.repeats):
-                chosen += rng.sample(examples, max(1, round(s.share * len(examples))))
-        return batches(chosen, config.chars_per_batch, rng, lexicon)
 
-    def evaluate() -> dict[str, float]:
-        figures = {}
-        for readout, path in (dev or {}).items():
-            records = read_jsonl(path)
-            predicted = [predict_entities(model, table, r["text"], readout, lexicon=lexicon) for r in records]
-            figures[f"f1_{readout}"] = strict_f1(records, predicted)
-            if readout == "gold":
-                for source in sorted({r["source"] for r in records}):
-                    keep = [i for i, r in enumerate(records) if r["source"] == source]
-                    figures[f"f1_{source}"] = strict_f1([records[i] for i in keep], [predicted[i] for i in keep])
-        return figures
+def _learn(start: CharTagger, table: CharacterTable, lexicon: Lexicon | None, parts: Parts, texts: Sequence[str], run: RunFolder,
+           config: OwnConfig) -> Learnt:
+    labelled = own_examples(map(as_labelled, parts.train), parts.types, table, config.max_chars)
+    beside = unlabelled(texts, table, config.max_chars)
+    soften(start, [*labelled, *beside], lexicon)
+    told = Told()
+    return learn(start, table, lexicon, OwnLabels(), labelled, beside, tuning_score(parts.tune, parts.types, table, lexicon), run.run,
+                 run.best, config, told.say, told.step)
 
-    progress = fit(model, Tagging(), one_pass, config.loop, out, evaluate if dev else None, evaluate_every_s)
-    save_tagger(model, table, out)
-    return progress
 
+def soften(start: CharTagger, examples: Sequence[Example], lexicon: Lexicon | None) -> None:
+    """Writes the start model's scores of every readout into the examples: what nearness is measured against."""
+    Ensemble([start]).label(examples, list(start.config.readouts), lexicon=lexicon, say=lambda _: None, chained=False)
+
+
+def tuning_score(tune: Sequence[StructuredRecord], types: Sequence[str], table: CharacterTable,
+                 lexicon: Lexicon | None) -> Callable[[CharTagger], dict[str, float]]:
+    """Strict F1 of a model on the tuning records, of the labelled types; statuses count where they are labelled."""
+    gold = [as_labelled(record) for record in tune]
+    with_status = any(m["status"] for g in gold for m in g["entities"])
+
+    def read(model: CharTagger, text: str) -> list[dict[str, Any]]:
+        found = predict_entities(model, table, text, CLINICAL, lexicon=lexicon)
+        return [{**m, "status": m["status"] if with_status else None} for m in found if m["type"] in types]
+
+    return lambda model: {SCORE: strict_f1(gold, [read(model, g["text"]) for g in gold])}
+
+
+def _report(run: RunFolder, parts: Parts, learnt: Learnt, compared: Compared | None, out: Path) -> Path:
+    figures: dict[str, Any] = {
+        "command": "train", "model": out.name, "types": list(parts.types), "notes": list(parts.notes),
+        "records": {"train": len(parts.train), "tune": len(parts.tune), "judge": len(parts.judge)},
+        "start_score": learnt.start_score, "passes": learnt.progress.passes, "share": learnt.share,
+        "shares": {str(k): v for k, v in learnt.scores.items()}, "seconds": learnt.progress.seconds,
+        "compared": None if compared is None else compared.to_dict()}
+    write_json(run.path / "figures.json", figures)
+    return write_training_page(run.path / "report.html", figures)

@@ -20,7 +20,7 @@ from tcmstruct.report.shown import finalize, shown
 from tcmstruct.whole_file import whole_file
 
 _ASSETS = files("tcmstruct.report") / "assets"
-_TEMPLATES = ("macros.html", "figures.html", "view.html", "report.html")
+_TEMPLATES = ("macros.html", "figures.html", "view.html", "report.html", "training.html")
 
 
 def bi(zh: str, en: str) -> Markup:

@@ -124,11 +124,12 @@ class Ensemble(nn.Module):
         return sum(w * s for w, s in zip(self.weights, scores, strict=True))
 
     def label(self, examples: Iterable[Example], readouts: Sequence[str], chars_per_batch: int = 8192, lexicon=None,
-              say: Callable[[str], None] = print) -> None:
+              say: Callable[[str], None] = print, chained: bool = True) -> None:
         """Writes the mean scores into `example.soft` as float16: `tags:NAME` (T, K) and `status` (T, S).
 
         Where the teachers have a CRF, what they believe of a character depends on its neighbours: such a readout's targets are the
-        logarithms of the CRF's probabilities of each tag (forward–backward), so that a student without CRF learns it too.
+        logarithms of the CRF's probabilities of each tag (forward–backward), so that a student without CRF learns it too. A student that
+        has the same CRF is better told the scores that enter it: `chained` False.
 
         Raises:
             ModelError: a readout that the teachers do not share.
@@ -138,7 +139,7 @@ class Ensemble(nn.Module):
             raise ModelError(f"the teachers share no readout {missing[0]!r}; they share {', '.join(self.readouts)}",
                              code="labels_differ")
         order = sorted(examples, key=len)
-        tables = {f"tags:{name}": Transitions(*crf.tables()) for name, crf in self.crf.items()}
+        tables = {f"tags:{name}": Transitions(*crf.tables()) for name, crf in self.crf.items() if chained}
         at, done = 0, 0
         while at < len(order):
             size = max(1, chars_per_batch // max(1, len(order[min(len(order) - 1, at + 63)])))

@@ -15,11 +15,11 @@ from tcmstruct.model.checkpoint import load_tagger, save_tagger  # noqa: E402
 from tcmstruct.model.config import EncoderConfig, ModelConfig  # noqa: E402
 from tcmstruct.model.tagger import CharTagger  # noqa: E402
 from tcmstruct.recipes.distil import DistilConfig, Job, distil, f1_on, prepare, read_job, run, weights_on  # noqa: E402
-from tcmstruct.recipes.train import LabelledSet  # noqa: E402
 from tcmstruct.text.characters import CharacterTable  # noqa: E402
 from tcmstruct.training import objectives, sizes  # noqa: E402
 from tcmstruct.training.distillation import ObjectiveName  # noqa: E402
 from tcmstruct.training.loop import LoopConfig  # noqa: E402
+from tcmstruct.training.tagging import LabelledSet  # noqa: E402
 from tcmstruct.training.teachers import Ensemble  # noqa: E402
 
 TEXTS = ["患者咳嗽三天，痰黄，口苦，大便干。", "舌淡红，苔薄白，脉弦滑。", "头痛反复发作两年，无发热，睡眠差；食欲可。",

@@ -11,7 +11,7 @@ from tcmstruct.errors import TcmstructError  # noqa: E402
 from tcmstruct.model.config import EncoderConfig, ModelConfig  # noqa: E402
 from tcmstruct.model.tagger import CharTagger  # noqa: E402
 from tcmstruct.training.data import IGNORE, Example, batches, tags_of  # noqa: E402
-from tcmstruct.training.loop import LoopConfig, fit, parameter_groups, schedule  # noqa: E402
+from tcmstruct.training.loop import ByPass, LoopConfig, fit, parameter_groups, schedule  # noqa: E402
 from tcmstruct.training.objectives import Distillation, MaskedLM, Tagging  # noqa: E402
 
 CONFIG = ModelConfig(EncoderConfig(kind="conv", hidden=16, n_layers=2, n_heads=2, feed=32, kernel=3, attention_after=(1,)), n_characters=12,
@@ -145,3 +145,45 @@ def test_batches_hold_one_readout_each_and_every_example_once():
         assert batch.ids.shape[1] == (6 if batch.readout == "cshan" else 20)
         seen += batch.ids.shape[0]
     assert seen == 15
+
+
+def by_pass(folder, passes, stop_after=None, enough=None):
+    """A run that is looked at after every pass; `stop_after` ends it as a kill would, after so many checkpoints."""
+    torch.manual_seed(0)
+    model, rng, data = CharTagger(CONFIG), random.Random(), examples(30)
+    seen = []
+
+    def watch(before):
+        if stop_after is not None and len(before) == stop_after:
+            raise KeyboardInterrupt
+        seen.append(len(before))
+        return {"norm": float(sum(p.detach().norm() for p in model.parameters()))}
+
+    config = LoopConfig(passes * 600, learning_rate=1e-2, log_every_s=1e9, seed=4)
+    run = ByPass(rng, watch, enough or (lambda done: False))
+    progress = fit(model, Tagging(), lambda: batches(rng.sample(data, 30), 160, rng), config, folder, say=lambda _: None, by_pass=run)
+    return progress, model, seen
+
+
+def test_a_run_by_passes_ends_the_same_wherever_it_was_interrupted(tmp_path):
+    whole, model, _ = by_pass(tmp_path / "whole", 4)
+    with pytest.raises(KeyboardInterrupt):
+        by_pass(tmp_path / "cut", 4, stop_after=2)
+    resumed, other, seen = by_pass(tmp_path / "cut", 4)
+    assert seen == [2, 3] and len(resumed.passes) == 4
+    assert resumed.passes == whole.passes and resumed.step == whole.step
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("left", ["checkpoint.new", "checkpoint.old"])
+def test_a_run_that_was_ended_between_two_renames_goes_on(tmp_path, left):
+    by_pass(tmp_path, 2)
+    (tmp_path / "checkpoint").rename(tmp_path / left)
+    progress, _, seen = by_pass(tmp_path, 3)
+    assert seen == [2] and len(progress.passes) == 3
+
+
+def test_it_ends_early_where_enough_is_said_and_stays_ended(tmp_path):
+    progress, _, seen = by_pass(tmp_path, 9, enough=lambda done: len(done) >= 2)
+    assert seen == [0, 1] and len(progress.passes) == 2
+    assert by_pass(tmp_path, 9, enough=lambda done: len(done) >= 2)[2] == []
