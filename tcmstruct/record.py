@@ -94,7 +94,10 @@ class FieldValue:
 
 @dataclass(slots=True)
 class StructuredRecord:
-    """What the pipeline says about one record; one line of `records.jsonl`."""
+    """What the pipeline says about one record; one line of `records.jsonl`.
+
+    `suggestions` (docs/suggestions.md) is None unless suggestions were asked for; they are never findings, and in no table.
+    """
 
     id: str
     text: str
@@ -106,6 +109,7 @@ class StructuredRecord:
     model: str = ""
     schema: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
+    suggestions: Mapping[str, Any] | None = None
 
     def to_dict(self, keep_text: bool = True) -> dict[str, Any]:
         """The JSON shape of DESIGN §6; `keep_text=False` leaves the record's text out (its hash stays)."""
@@ -126,6 +130,8 @@ class StructuredRecord:
         out["model"], out["schema"] = self.model, self.schema
         if self.extra:
             out["extra"] = dict(self.extra)
+        if self.suggestions is not None:
+            out["suggestions"] = dict(self.suggestions)
         return out
 
     @classmethod
@@ -143,7 +149,8 @@ class StructuredRecord:
                 for name, f in data.get("fields", {}).items()
             }
             return cls(data["id"], data.get("text", ""), entities, fields, data.get("dept"), data.get("tongue"),
-                       data.get("warnings", ()), data.get("model", ""), data.get("schema", ""), data.get("extra", {}))
+                       data.get("warnings", ()), data.get("model", ""), data.get("schema", ""), data.get("extra", {}),
+                       data.get("suggestions"))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputRefused(f"not a StructuredRecord: {type(error).__name__} at {error}", where=where,
                                code="not_a_structured_record",

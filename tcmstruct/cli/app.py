@@ -24,6 +24,11 @@ Encoding = Annotated[str | None, typer.Option(
     "--encoding", metavar="NAME", help="文本编码，如 gb18030；缺省自动识别。Text encoding; found by itself.")]
 Identified = Annotated[bool, typer.Option(
     "--identified", help="页面与导出保留姓名、证件号等。Leave names, numbers and dates in what is shown or leaves.")]
+Suggest = Annotated[bool, typer.Option(
+    "--suggest", help="附上病名、证候建议（非所见，非诊断；不入表）。Add suggestions: no findings, in no table.")]
+Head = Annotated[Path | None, typer.Option(
+    "--suggest-model", metavar="DIR", help="建议模型的文件夹；含 --suggest。Folder of the head; implies --suggest.")]
+Adapter = Annotated[Path | None, typer.Option("--adapter", metavar="DIR", help="本院适配器文件夹。Folder of the hospital's adapter.")]
 Mapping = Annotated[list[str] | None, typer.Option(
     "--map", metavar="列=字段",
     help="列的用途：id text dept image extra ignore；列可写成 #序号。Role of a column, by name or #number.")]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from tcmstruct.cli import main_job, models, review, schema, training, vocabulary  # noqa: F401 (they register; --help lists them so)
+from tcmstruct.cli import adapters, main_job, models, review, schema, training, vocabulary  # noqa: F401 (they register; --help lists them so)
 from tcmstruct.cli.app import app
 from tcmstruct.errors import TcmstructError, UsageError
 

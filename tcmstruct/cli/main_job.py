@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tcmstruct.cli.app import Codes, Encoding, Identified, Mapping, Model, Schema, app, print_data
+from tcmstruct.cli.app import Adapter, Codes, Encoding, Head, Identified, Mapping, Model, Schema, Suggest, app, print_data
 
 
 @app.command()
@@ -20,11 +20,15 @@ def structure(
     model: Model = None,
     codes: Codes = None,
     encoding: Encoding = None,
+    suggest: Suggest = False,
+    suggest_model: Head = None,
+    adapter: Adapter = None,
 ) -> None:
     """结构化一份病历，JSON 输出到标准输出。One record as JSON."""
     from tcmstruct.recipes.structure_one import print_json, structure_one
 
-    print_json(structure_one(text, schema=schema or ("all",), model=model, codes=codes, tongue=tongue, encoding=encoding))
+    print_json(structure_one(text, schema=schema or ("all",), model=model, codes=codes, tongue=tongue, encoding=encoding,
+                             suggest=suggest_model or suggest, adapter=adapter))
 
 
 @app.command()
@@ -49,6 +53,9 @@ def convert(
         "--fresh", help="替换已有结果；不续做未完成的。Replace a result, or begin an unfinished one anew.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="不生成 report.html。Leave report.html out.")] = False,
     identified: Identified = False,
+    suggest: Suggest = False,
+    suggest_model: Head = None,
+    adapter: Adapter = None,
 ) -> None:
     """批量结构化文件中的病历，写入文件夹。Files of records → a folder of tables."""
     from tcmstruct.batch.resources import parse_bytes
@@ -58,7 +65,7 @@ def convert(
         inputs, out, mapping=map or (), encoding=encoding, schema=schema or ("all",), model=model, codes=codes,
         image_root=image_root, workers=workers, engine=engine, memory_limit_bytes=parse_bytes(memory_limit) if memory_limit else None,
         formats=[name for name in (part.strip() for part in formats.split(",")) if name], fresh=fresh, report=not no_report,
-        identified=identified)
+        identified=identified, suggest=suggest_model or suggest, adapter=adapter)
     raise typer.Exit(summary.exit_code)
 
 

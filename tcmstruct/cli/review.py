@@ -34,6 +34,8 @@ def serve(
     schema: Schema = None,
     model: Model = None,
     codes: Codes = None,
+    adapters: Annotated[Path | None, typer.Option(
+        "--adapters", metavar="DIR", help="各院适配器的文件夹，请求以 adapter 选用。Adapters, named by requests.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="进程数。Processes that structure.")] = None,
     memory_limit: Annotated[str | None, typer.Option(
         "--memory-limit", metavar="SIZE", help="内存上限，如 1GB。Of all processes.")] = None,
@@ -49,7 +51,7 @@ def serve(
 
     run(out, records=records, mapping=map or (), encoding=encoding, schema_dir=schema_dir, host=host, port=port, token_file=token_file,
         names=allow_host or (), store=store, reviewer=reviewer,
-        schema=schema or ("all",), model=model, codes=codes, image_root=image_root, workers=workers,
+        schema=schema or ("all",), model=model, codes=codes, adapters=adapters, image_root=image_root, workers=workers,
         memory_limit_bytes=parse_bytes(memory_limit) if memory_limit else None,
         body_bytes=parse_bytes(max_body) if max_body else None, request_s=timeout, running=max_running, tls_cert=tls_cert, tls_key=tls_key)
 

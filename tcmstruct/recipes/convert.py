@@ -44,6 +44,8 @@ class StructurerFactory:
         memory_limit_bytes: of this one structurer.
         codes: CSV of the hospital's own diagnosis codes.
         image_root: folder of the photographs that the records name, or None.
+        suggest: whether suggestions are made, or the folder of the head that makes them.
+        adapter, adapters: folder of an adapter for all records, and of adapters that a call names.
     """
 
     model: str | None = None
@@ -52,13 +54,16 @@ class StructurerFactory:
     memory_limit_bytes: int | None = None
     codes: str | None = None
     image_root: str | None = None
+    suggest: bool | str = False
+    adapter: str | None = None
+    adapters: str | None = None
 
     def __call__(self) -> Any:
         from tcmstruct.pipeline import Structurer  # the model runtime is loaded in the process that uses it
 
         limit = {} if self.memory_limit_bytes is None else {"memory_limit_bytes": self.memory_limit_bytes}
         return Structurer(self.model, list(self.schema), threads=self.threads, codes=self.codes,
-                          image_root=self.image_root, **limit)
+                          image_root=self.image_root, suggest=self.suggest, adapter=self.adapter, adapters=self.adapters, **limit)
 
 
 def convert(
@@ -78,6 +83,8 @@ def convert(
     fresh: bool = False,
     report: bool = True,
     identified: bool = False,
+    suggest: bool | Path = False,
+    adapter: Path | None = None,
     factory: Any = None,
     progress: Progress | None = None,
 ) -> RunSummary:
@@ -100,6 +107,8 @@ def convert(
         report: make report.html.
         identified: report.html shows names, numbers and dates as they are; otherwise they are replaced there. The records and
             tables themselves always hold what the input held.
+        suggest: add suggestions to the lines of records.jsonl, and to no table (docs/suggestions.md); a path names the head's folder.
+        adapter: folder of the hospital's adapter (docs/adapters.md); results and manifest name it beside the model.
         factory: makes the structurer, in place of the shipped pipeline.
         progress: where to tell progress; stderr by default.
 
@@ -137,7 +146,8 @@ def convert(
             threads=max(1, available_cores() // workers),
             memory_limit_bytes=None if memory_limit_bytes is None else share_of_limit(memory_limit_bytes, workers),
             codes=None if codes is None else str(codes),
-            image_root=None if image_root is None else str(image_root))
+            image_root=None if image_root is None else str(image_root),
+            suggest=suggest if isinstance(suggest, bool) else str(suggest), adapter=None if adapter is None else str(adapter))
     sizes = [source.facts.bytes for source in sources]
 
     def fraction() -> float | None:
@@ -147,7 +157,8 @@ def convert(
 
     options = {"map": list(mapping), "encoding": encoding, "schema": [Path(s).name for s in schema],
                "codes": None if codes is None else {"file": codes.name, "sha256": _sha256(codes)},
-               "image_root": None if image_root is None else image_root.resolve().name}
+               "image_root": None if image_root is None else image_root.resolve().name, "suggest": _head(suggest),
+               "adapter": None if adapter is None else _adapter(adapter)}
     shown_before = {(s.facts.label, note) for s in sources for note in s.facts.notes}
     summary = run_batch(
         _chained(sources), None, out, factory=factory, engine=_engine(engine), workers=workers, formats=formats, fresh=fresh, inputs=files,
@@ -186,6 +197,22 @@ def _engine(name: str) -> Engine:
 def _identity(given: Path | str) -> dict[str, str]:
     """What tells an input from another: the content of a file; of a database its name, for its rows are compared as they are read."""
     return {"url": shown_url(given)} if isinstance(given, str) else {"file": given.name, "sha256": _sha256(given)}
+
+
+def _head(suggest: bool | Path) -> str | None:
+    """Fingerprint of the head that makes suggestions; None where none is asked for."""
+    if suggest is False:
+        return None
+    from tcmstruct.runtime.suggestion import open_head
+
+    return open_head(None if suggest is True else suggest).fingerprint[:16]
+
+
+def _adapter(folder: Path) -> dict[str, str]:
+    from tcmstruct.runtime.adapter_folder import open_adapter
+
+    found = open_adapter(folder)
+    return {"name": found.name, "sha256": found.fingerprint}
 
 
 def _sha256(path: Path) -> str:

@@ -9,6 +9,7 @@ from tcmstruct.errors import MissingExtra
 
 MODULES: dict[str, frozenset[str]] = {
     "train": frozenset({"torch", "safetensors", "onnx", "onnxscript", "sklearn"}),
+    "adapt": frozenset({"torch", "safetensors", "onnx", "onnxscript", "sklearn", "peft", "transformers", "accelerate"}),
     "serve": frozenset({"fastapi", "starlette", "uvicorn", "httptools", "sqlalchemy", "multipart", "python_multipart"}),
 }
 """Extra → modules that it brings."""

@@ -18,6 +18,7 @@ from tcmstruct.recipes.extras import needs
 from tcmstruct.recipes.schema_pack import known_terms
 from tcmstruct.recipes.schema_trial import is_result, read_records, trial_lines
 from tcmstruct.report.source import open_output
+from tcmstruct.runtime.adapter_folder import open_shelf
 from tcmstruct.schema import load_schema
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ DEFAULT_PORT = 8765
 def serve(out: Path | None = None, *, records: Path | str | None = None, mapping: Sequence[str] = (), encoding: str | None = None,
           schema_dir: Path | None = None, host: str = "127.0.0.1", port: int = DEFAULT_PORT, token_file: Path | None = None,
           names: Sequence[str] = (), store: str | None = None, reviewer: str | None = None, schema: Sequence[str] = ("all",),
-          model: Path | None = None, codes: Path | None = None, image_root: Path | None = None, workers: int | None = None,
-          memory_limit_bytes: int | None = None, body_bytes: int | None = None, request_s: float | None = None,
+          model: Path | None = None, codes: Path | None = None, adapters: Path | None = None, image_root: Path | None = None,
+          workers: int | None = None, memory_limit_bytes: int | None = None, body_bytes: int | None = None, request_s: float | None = None,
           running: int | None = None, tls_cert: Path | None = None, tls_key: Path | None = None) -> None:
     """Serves until it is interrupted.
 
@@ -49,6 +50,7 @@ def serve(out: Path | None = None, *, records: Path | str | None = None, mapping
         store: SQLAlchemy URL of the corrections; None: a SQLite file beside `out`.
         reviewer: who reviews, where the page is told nothing else; None: the user's name.
         schema, model, codes: as for `convert`.
+        adapters: folder of hospitals' adapters; a request names one of them in `adapter` (docs/adapters.md).
         image_root: folder of the photographs that the records of `out` name; None shows none.
         workers: processes that structure; None takes one per core as far as memory allows.
         memory_limit_bytes: of all processes together.
@@ -78,11 +80,13 @@ def serve(out: Path | None = None, *, records: Path | str | None = None, mapping
         gate = Gate.for_address(host, read_token(token_file), frozenset(names))
         if image_root is not None:
             image_folder(image_root)
+        if adapters is not None:
+            open_shelf(adapters)  # one that cannot be used is refused now, whether or not a model is loaded yet
         processes = workers or default_workers(memory_limit_bytes, photos=True)
         factory = StructurerFactory(
             None if model is None else str(model), tuple(schema), threads=max(1, available_cores() // processes),
             memory_limit_bytes=None if memory_limit_bytes is None else share_of_limit(memory_limit_bytes, processes),
-            codes=None if codes is None else str(codes))
+            codes=None if codes is None else str(codes), adapters=None if adapters is None else str(adapters))
         structurers = Workers(factory, processes)
         review = None if out is None else open_review(out, store or default_url(out), load_schema(list(schema)), reviewer)
         desk = _desk(out, records, mapping, encoding, schema_dir, model)

@@ -19,8 +19,8 @@ _MAX_BYTES = MAX_ROW_CHARS * 4
 
 
 def structure_one(source: str, *, schema: Sequence[str] = ("all",), model: Path | None = None, codes: Path | None = None,
-                  tongue: Path | None = None, encoding: str | None = None, stdin: Any = None,
-                  make: Callable[[], Any] | None = None) -> StructuredRecord:
+                  tongue: Path | None = None, encoding: str | None = None, suggest: bool | Path = False, adapter: Path | None = None,
+                  stdin: Any = None, make: Callable[[], Any] | None = None) -> StructuredRecord:
     """Structures one record.
 
     Args:
@@ -30,6 +30,8 @@ def structure_one(source: str, *, schema: Sequence[str] = ("all",), model: Path 
         codes: CSV of the hospital's own diagnosis codes, added to the shipped ones.
         tongue: tongue photograph, a second witness beside the text (docs/tongue-photos.md).
         encoding: of a file or of standard input, overruling what is found.
+        suggest: add suggestions (docs/suggestions.md); a path names the head's folder.
+        adapter: folder of the hospital's adapter (docs/adapters.md).
         stdin: binary stream in place of standard input.
         make: makes the structurer, in place of the shipped pipeline.
 
@@ -46,7 +48,7 @@ def structure_one(source: str, *, schema: Sequence[str] = ("all",), model: Path 
     if make is None:
         from tcmstruct.pipeline import Structurer
 
-        return Structurer(model, list(schema), codes=codes).structure(text, tongue)
+        return Structurer(model, list(schema), codes=codes, suggest=suggest, adapter=adapter).structure(text, tongue)
     return make().structure(text, tongue)
 
 

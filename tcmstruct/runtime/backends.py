@@ -63,9 +63,9 @@ class Session(Protocol):
 
 
 class OnnxSession:
-    """onnxruntime, on the processor or on a graphics card."""
+    """onnxruntime, on the processor or on a graphics card; the graph is a file, or its bytes."""
 
-    def __init__(self, model: Path, threads: int | None, cuda: bool = False, device_limit_bytes: int | None = None) -> None:
+    def __init__(self, model: Path | bytes, threads: int | None, cuda: bool = False, device_limit_bytes: int | None = None) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
@@ -77,7 +77,8 @@ class OnnxSession:
             options.use_deterministic_compute = True
         before = _device_used() if cuda else 0
         try:
-            self._session = ort.InferenceSession(str(model), options, providers=_providers(cuda, device_limit_bytes))
+            source = model if isinstance(model, bytes) else str(model)
+            self._session = ort.InferenceSession(source, options, providers=_providers(cuda, device_limit_bytes))
         except Exception as error:
             raise _unreadable("onnxruntime", model, error) from None
         if cuda and "CUDAExecutionProvider" not in self._session.get_providers():  # onnxruntime would fall back without a word
@@ -95,7 +96,7 @@ class OnnxSession:
         return self._session.run(list(outputs), dict(feed), options)
 
 
-_ONNX_TYPES = {"tensor(int32)": np.int32, "tensor(uint8)": np.uint8}
+_ONNX_TYPES = {"tensor(int32)": np.int32, "tensor(uint8)": np.uint8, "tensor(float)": np.float32}
 
 
 def _providers(cuda: bool, limit_bytes: int | None) -> list[Any]:
@@ -173,11 +174,12 @@ def _shrink_hashes(graph: Any) -> bool:
     return True
 
 
-def _unreadable(library: str, model: Path, error: Exception) -> ModelError | MemoryError:
+def _unreadable(library: str, model: Path | bytes, error: Exception) -> ModelError | MemoryError:
     if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error).lower():
         return MemoryError(f"{library} could not load the model")
-    return ModelError(f"{library} cannot read this graph ({type(error).__name__})", where=f"{model.parent.name}/{model.name}",
-                      code="backend_cannot_read", hint="take another backend, or an artefact made by `tcmstruct quantize`")
+    place = "the graph" if isinstance(model, bytes) else f"{model.parent.name}/{model.name}"
+    return ModelError(f"{library} cannot read this graph ({type(error).__name__})", where=place, code="backend_cannot_read",
+                      hint="take another backend, or an artefact made by `tcmstruct quantize`")
 
 
 @dataclass(frozen=True, slots=True)

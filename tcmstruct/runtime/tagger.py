@@ -9,6 +9,7 @@ where memory runs out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,12 @@ class OnnxTagger:
         self.budget: MemoryBudget | None = None
         self.largest = (0, 0)
         self.halvings = 0
+
+    def over(self, session: Session) -> OnnxTagger:
+        """The same tagger over another graph of the same inputs: characters and lexicon are shared, nothing that a call changes is."""
+        other = copy(self)
+        other._session, other.largest, other.halvings = session, (0, 0), 0
+        return other
 
     def scores(self, texts: Sequence[str], readers: Mapping[int, HiddenReader] | None = None) -> list[list[WindowScores]]:
         """For each text its windows' scores, in text order; nothing is truncated. Holds all of them: see `stream`."""

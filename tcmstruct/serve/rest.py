@@ -22,7 +22,7 @@ from tcmstruct.serve.wire import FaultOut, Health, RecordIn, RecordOut, RefusedO
 from tcmstruct.serve.workers import WORKER_LOST, Answer, Job, Refused, Workers
 
 JSON, NDJSON, FORM = "application/json", "application/x-ndjson", "multipart/form-data"
-_FORM_KEYS = {"text", "id", "dept", "photo"}
+_FORM_KEYS = {"text", "id", "dept", "photo", "adapter"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ def rest_router(service: Service) -> APIRouter:
     async def schema() -> Response:
         facts = await service.workers.facts()
         return as_json({"version": tcmstruct.__version__, "model": facts.model, "schema": facts.schema,
-                        "review_below": facts.review_below, "fields": facts.fields, "entity_types": ENTITY_TYPES,
-                        "statuses": STATUSES})
+                        "review_below": facts.review_below, "adapters": facts.adapters, "fields": facts.fields,
+                        "entity_types": ENTITY_TYPES, "statuses": STATUSES})
 
     @router.post("/v1/structure", response_model=RecordOut, responses=_faults(400, 401, 403, 408, 413, 415, 422, 500, 503, 504),
                  tags=["records"], summary="Structure one record", openapi_extra=_body(**{JSON: _RECORD, FORM: _IN_FORM}))
@@ -190,22 +190,22 @@ class _InMemory(MultiPartParser):
 
 async def _from_form(request: Request, limits: Limits) -> Job | Refused:
     try:
-        form = await _InMemory(request.headers, request.stream(), max_files=1, max_fields=3,
+        form = await _InMemory(request.headers, request.stream(), max_files=1, max_fields=4,
                                max_part_size=limits.body_bytes).parse()
     except MultiPartException:
-        return Refused("form_invalid", "the body is not a form of text, id, dept and one photo")
+        return Refused("form_invalid", "the body is not a form of text, id, dept, adapter and one photo")
     try:
         if len(form.multi_items()) != len(form) or not form.keys() <= _FORM_KEYS:
-            return Refused("request_invalid", "a form has each of text, id, dept and photo once at most, and nothing else")
+            return Refused("request_invalid", "a form has each of text, id, dept, adapter and photo once at most, and nothing else")
         given = {name: part for name, part in form.items() if isinstance(part, str)}
         files = {name: part for name, part in form.items() if not isinstance(part, str)}
         if "photo" in given or files.keys() - {"photo"}:
-            return Refused("request_invalid", "photo is a file; text, id and dept are not")
+            return Refused("request_invalid", "photo is a file; text, id, dept and adapter are not")
         checked = read_record(given)
         if isinstance(checked, Refused) or not files:
             return checked
         record = checked.record
-        return job_of(record.text, record.id, record.dept, await files["photo"].read())
+        return job_of(record.text, record.id, record.dept, await files["photo"].read(), checked.adapter)
     finally:
         await form.close()
 

@@ -24,6 +24,7 @@ class RecordIn(BaseModel):
         id: comes back in the answer.
         dept: department, comes back in the answer.
         photo: a tongue photograph (JPEG, PNG or WebP) in base64.
+        adapter: name of a hospital's adapter that the server was started with.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -33,6 +34,7 @@ class RecordIn(BaseModel):
     id: Annotated[str, Field(min_length=1, max_length=200, description="Comes back in the answer.")] = "1"
     dept: Annotated[str | None, Field(max_length=200, description="Department; comes back in the answer.")] = None
     photo: Annotated[str | None, Field(description="A tongue photograph (JPEG, PNG or WebP) in base64.")] = None
+    adapter: Annotated[str | None, Field(min_length=1, max_length=200, description="A hospital's adapter, of those in /v1/schema.")] = None
 
 
 class Fault(BaseModel):
@@ -119,6 +121,7 @@ class SchemaOut(BaseModel):
     model: str
     schema_: Annotated[str, Field(alias="schema")]
     review_below: float | None
+    adapters: Annotated[list[str], Field(description="Names that a record's `adapter` may give.")]
     fields: list[FieldSpecOut]
     entity_types: list[str]
     statuses: list[str]
@@ -143,14 +146,15 @@ def read_record(data: Any) -> Job | Refused:
             photo = base64.b64decode(given.photo, validate=True)
         except (binascii.Error, ValueError):
             return Refused("photo_not_base64", "the photograph is not base64")
-    return job_of(given.text, given.id, given.dept, photo)
+    return job_of(given.text, given.id, given.dept, photo, given.adapter)
 
 
-def job_of(text: str, id: str = "1", dept: str | None = None, photo: bytes | None = None) -> Job | Refused:
+def job_of(text: str, id: str = "1", dept: str | None = None, photo: bytes | None = None,
+           adapter: str | None = None) -> Job | Refused:
     checked = assemble((text,), _TEXT, "request", id)
     if isinstance(checked, Reject):
         return Refused(checked.code, checked.reason)
-    return Job(Record(id, text, dept), photo)
+    return Job(Record(id, text, dept), photo, adapter)
 
 
 def _told(fault: Any) -> str:

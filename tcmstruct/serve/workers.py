@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from tcmstruct.batch.chunks import structure_chunk
@@ -24,10 +25,11 @@ WORKER_LOST = "worker_lost"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One record, and the bytes of its photograph where it came with one."""
+    """One record, the bytes of its photograph where it came with one, and the name of the adapter that it asks for."""
 
     record: Record
     photo: bytes | None = None
+    adapter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,14 @@ class Facts:
         model, schema: fingerprints.
         fields: {"name", "department", "type", "values", "unit"} of each field of the schema, in its order.
         review_below: confidence below which a value is marked for review.
+        adapters: names that a request may give.
     """
 
     model: str = ""
     schema: str = ""
     fields: tuple[dict[str, Any], ...] = ()
     review_below: float | None = None
+    adapters: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -158,22 +162,36 @@ def _facts(structurer: Any) -> Facts:
     fields = tuple({"name": name, "department": one.department, "type": getattr(one, "type", "text"),
                     "values": list(getattr(one, "values", ())), "unit": getattr(one, "unit", None)} for name, one in named.items())
     return Facts(getattr(structurer, "model_fingerprint", ""), getattr(structurer, "schema_fingerprint", ""), fields,
-                 getattr(structurer, "review_below", {}).get("field"))
+                 getattr(structurer, "review_below", {}).get("field"), tuple(_adapters(structurer)))
+
+
+def _adapters(structurer: Any) -> Sequence[str]:
+    return tuple(getattr(getattr(structurer, "shelf", None), "adapters", ()))
 
 
 def _answer(structurer: Any, jobs: Sequence[Job]) -> list[Answer]:
-    """Texts together, those with a photograph one by one; the checks are those of the batch."""
+    """Texts of one adapter together, those with a photograph one by one; the checks are those of the batch."""
     answers: dict[int, Answer] = {}
-    plain = [number for number, job in enumerate(jobs) if job.photo is None]
-    _structured(structurer.structure_many, jobs, plain, answers)
+    together: dict[str | None, list[int]] = {}
     for number, job in enumerate(jobs):
-        if job.photo is not None:
-            _structured(_with_photo(structurer, job.photo), jobs, [number], answers)
+        if job.adapter is not None and job.adapter not in _adapters(structurer):
+            answers[number] = Refused("adapter_unknown", "the server has no adapter of that name")
+        elif job.photo is None:
+            together.setdefault(job.adapter, []).append(number)
+        else:
+            _structured(_with_photo(structurer, job), jobs, [number], answers)
+    for adapter, numbers in together.items():
+        _structured(partial(structurer.structure_many, **_named(adapter)), jobs, numbers, answers)
     return [answers[number] for number in range(len(jobs))]
 
 
-def _with_photo(structurer: Any, photo: bytes) -> Callable[[Sequence[Record]], list[StructuredRecord]]:
-    return lambda records: [structurer.structure(record.text, photo, id=record.id) for record in records]
+def _with_photo(structurer: Any, job: Job) -> Callable[[Sequence[Record]], list[StructuredRecord]]:
+    named = _named(job.adapter)
+    return lambda records: [structurer.structure(record.text, job.photo, id=record.id, **named) for record in records]
+
+
+def _named(adapter: str | None) -> dict[str, str]:
+    return {} if adapter is None else {"adapter": adapter}
 
 
 def _structured(structure_many: Callable[[Sequence[Record]], Sequence[StructuredRecord]], jobs: Sequence[Job],

@@ -160,7 +160,7 @@ def fake_structurer(monkeypatch):
     import types
 
     module = types.ModuleType("tcmstruct.pipeline")
-    module.Structurer = lambda model, schema, codes=None: fakes.Failing()
+    module.Structurer = lambda model, schema, **more: fakes.Failing()
     monkeypatch.setitem(sys.modules, "tcmstruct.pipeline", module)
 
 
