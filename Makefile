@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 
 .venv-demo/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-demo
@@ -24,5 +24,13 @@ lint: .venv/ready                 ## style and layers
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
 
+.venv-docs/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check '.[docs]'
+	touch $@
+
+docs: .venv-docs/ready            ## the documentation site in out/site; it loads nothing from elsewhere
+	.venv-docs/bin/python -m mkdocs build --strict
+
 clean:
-	rm -rf .venv .venv-demo out build dist *.egg-info
+	rm -rf .venv .venv-demo .venv-docs out build dist *.egg-info

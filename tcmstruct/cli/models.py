@@ -93,3 +93,23 @@ def version() -> None:
     from tcmstruct.batch.run import tool_version
 
     print_data(tool_version())
+
+
+@app.command()
+def bundle(
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="F.zip", help="要写出的离线安装包。Zip to write.")],
+    extra: Annotated[list[str] | None, typer.Option(
+        "--extra", metavar="NAME", help="一并打包的扩展，如 serve，可重复。Extra to pack as well; repeatable.")] = None,
+    python: Annotated[str | None, typer.Option("--python", metavar="3.x", help="目标机器的 Python；缺省同本机。Python over there.")] = None,
+    platform: Annotated[str | None, typer.Option(
+        "--platform", metavar="TAG", help="目标平台，如 manylinux_2_28_x86_64、win_amd64；缺省同本机。Platform over there.")] = None,
+    model: Model = None,
+    source: Annotated[str | None, typer.Option(
+        "--source", metavar="DIR|WHL", help="本程序的源码或 wheel；缺省为安装来源。This program; found by itself.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="替换已有的 F.zip。Replace F.zip.")] = False,
+) -> None:
+    """打包离线安装包（只有本命令需要互联网）。All that a machine without internet needs; this command needs it."""
+    from tcmstruct.recipes.bundle import bundle as run
+    from tcmstruct.recipes.bundle import tell
+
+    tell(run(out, extras=extra or (), python=python, platform=platform, source=source, model=model, fresh=fresh))

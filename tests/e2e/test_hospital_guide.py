@@ -13,7 +13,7 @@ from tcmstruct import cli
 from tcmstruct.recipes import convert as convert_recipe
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "hospital-guide.md").read_text("utf-8")
-FILES = {name: body for _, name, body in re.findall(r"```(xml|csv) (\S+)\n(.*?)```", GUIDE, re.S)}
+FILES = {name: body for _, name, body in re.findall(r'```(xml|csv) title="(\S+)"\n(.*?)```', GUIDE, re.S)}
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", GUIDE, re.S) for line in block.splitlines()]
 
 
