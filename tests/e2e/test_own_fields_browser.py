@@ -1,14 +1,10 @@
 """The page of own fields in a real browser: write a field, see the hits change, save; and nothing of a record or a pack ever runs."""
 
-import json
-import shutil
 import threading
-import time
 import tomllib
-from importlib.resources import files
-from importlib.util import find_spec
 
 import pytest
+from browser_page import SIZES, Page
 from fake_structurers import Fake
 from fastapi import APIRouter
 from review_folders import HOSTILE
@@ -27,7 +23,6 @@ from tcmstruct.trial import Known, TrialRecord
 
 pytestmark = pytest.mark.browser
 
-SIZES = {"desk": (1366, 768), "phone": (390, 844)}
 TEXTS = ["月经量多，色红，痛经。周期30天。", "月经量少，无痛经。周期200天。", "带下量多，头晕。", f"其母有痛经。{HOSTILE}"] * 20
 
 
@@ -57,60 +52,12 @@ def served(tmp_path):
         desk.close()
 
 
-@pytest.fixture(scope="module")
-def driver():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, chromedriver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        pytest.skip("no Chromium with chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for switch in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    options.set_capability("unhandledPromptBehavior", "accept")
-    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
-    yield made
-    made.quit()
-
-
-class Page:
-    """What a person does with the page."""
-
-    def __init__(self, driver, size="desk", dark=False):
-        self.driver = driver
-        width, height = SIZES[size]
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                               {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"})
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        driver.get_log("browser")
+class OwnFieldsPage(Page):
+    """What a person does with the page of own fields."""
 
     def open(self, address):
-        self.driver.get("about:blank")
-        self.driver.get_log("browser")  # a page that is left with changes asks whether to, which nobody is here to answer
-        self.driver.get(address)
-        self.until("return document.documentElement.dataset.ready === 'yes'")
+        super().open(address)
         self.until("return document.querySelector('#told').textContent.match(/\\d/)")
-        self.still()
-
-    def until(self, script, *arguments):
-        for _ in range(200):
-            if found := self.driver.execute_script(script, *arguments):
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"never came true: {script} · {self.driver.get_log('browser')}")
-
-    def still(self):
-        self.until("return !document.body.hasAttribute('aria-busy')")
-
-    def js(self, script, *arguments):
-        return self.driver.execute_script(script, *arguments)
-
-    def keys(self, *keys):
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        ActionChains(self.driver).send_keys(*keys).perform()
         self.still()
 
     def click(self, selector):
@@ -153,13 +100,9 @@ class Page:
     def fields(self):
         return self.js("return [...document.querySelectorAll('.rec-link .id')].map(one => one.textContent)")
 
-    def quiet(self):
-        assert self.driver.get_log("browser") == [], "nothing was blocked or failed"
-
-
 @pytest.fixture
 def page(driver):
-    made = Page(driver)
+    made = OwnFieldsPage(driver)
     yield made
     driver.execute_script("sessionStorage.clear(); localStorage.clear(); history.replaceState(null, '', '#')")
 
@@ -296,7 +239,7 @@ def test_nothing_of_a_record_a_name_or_a_value_ever_runs(served, page):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_no_width_needs_scrolling_sideways_in_either_language(served, driver, size):
-    page = Page(driver, size)
+    page = OwnFieldsPage(driver, size)
     page.open(served())
     page.js("const p = document.querySelector('#pack'); p.value = 'starter:'; p.dispatchEvent(new Event('change'))")
     page.until("return document.querySelectorAll('.rec-link').length > 3")
@@ -313,25 +256,16 @@ def test_no_width_needs_scrolling_sideways_in_either_language(served, driver, si
 
 @pytest.mark.parametrize(("size", "dark"), [("desk", False), ("desk", True), ("phone", False), ("phone", True)])
 def test_axe_finds_no_serious_fault(served, driver, size, dark):
-    if find_spec("axe_core_python") is None:
-        pytest.skip("axe-core-python is not installed")
-    source = (files("axe_core_python") / "axe.min.js").read_text("utf-8")
-    page = Page(driver, size, dark)
+    page = OwnFieldsPage(driver, size, dark)
     page.open(served())
     page.js("const p = document.querySelector('#pack'); p.value = 'shipped:妇科'; p.dispatchEvent(new Event('change'))")
     page.until("return document.querySelectorAll('.rec-link').length > 10")
     page.still()
-    faults = {}
     for state in ("", "[...document.querySelectorAll('.rec-link')].find(one => one.textContent.startsWith('月经量')).click()",
                   "const t = document.querySelector('#form textarea'); t.value = '(x'; "
                   "t.dispatchEvent(new Event('input', {bubbles: true}))",
                   "document.querySelector('#tab-toml').click()", "document.querySelector('#help-open').click()"):
         page.js(state)
         page.still()
-        page.js(source)
-        found = driver.execute_async_script(
-            "const done = arguments[0]; axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
-            ".then(r => done(r.violations.map(v => [v.id, v.impact, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))])))")
-        faults |= {one[0]: one for one in found if one[1] in ("serious", "critical")}
+        page.accessible()
     page.js("sessionStorage.clear(); localStorage.clear()")
-    assert faults == {}, json.dumps(faults, ensure_ascii=False, indent=1)

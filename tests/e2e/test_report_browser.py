@@ -1,13 +1,11 @@
 """report.html in a real browser: filter, figures saved as SVG and PNG, phone width, accessibility, and that nothing of a record runs."""
 
 import json
-import shutil
 import time
-from importlib.resources import files
-from importlib.util import find_spec
 from xml.etree import ElementTree
 
 import pytest
+from browser_page import SIZES, Page
 
 from tcmstruct.record import FieldValue, Mention, StructuredRecord
 from tcmstruct.report import make_report, write_private
@@ -16,7 +14,6 @@ pytestmark = pytest.mark.browser
 
 HOSTILE = "<script>window.ran=1</script><img src=x onerror=window.ran=1>"
 TEXT = "舌红，脉弦。证属肝胃不和证。"
-SIZES = {"desk": (1366, 768), "phone": (390, 844)}
 
 
 def record(n, hostile=""):
@@ -37,30 +34,10 @@ def write(folder, hostile="", n=120):
     return write_private(folder / "report.html", make_report(folder, n_sample=5, identified=bool(hostile)).html)
 
 
-@pytest.fixture(scope="module")
-def driver():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, chromedriver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        pytest.skip("no Chromium with chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for switch in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
-    yield made
-    made.quit()
-
-
 def show(driver, page, size="desk", dark=False):
-    width, height = SIZES[size]
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                           {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"})
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-    driver.get_log("browser")
+    shown = Page(driver, size, dark)
     driver.get(page.as_uri())
+    return shown
 
 
 def until(path, seconds=10):
@@ -156,13 +133,6 @@ def test_no_width_needs_scrolling_sideways(driver, page, size):
 
 @pytest.mark.parametrize(("size", "dark"), [("desk", False), ("desk", True), ("phone", False)])
 def test_axe_finds_no_serious_fault(driver, page, size, dark):
-    if find_spec("axe_core_python") is None:
-        pytest.skip("axe-core-python is not installed")
-    show(driver, page, size, dark)
-    driver.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
-    driver.execute_script((files("axe_core_python") / "axe.min.js").read_text("utf-8"))
-    found = driver.execute_async_script(
-        "const done = arguments[0]; axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
-        ".then(r => done(r.violations.map(v => [v.id, v.impact, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))])))")
-    faults = [one for one in found if one[1] in ("serious", "critical")]
-    assert faults == [], json.dumps(faults, ensure_ascii=False, indent=1)
+    shown = show(driver, page, size, dark)
+    shown.js("for (const d of document.querySelectorAll('details')) d.open = true")
+    shown.accessible()

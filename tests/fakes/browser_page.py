@@ -22,6 +22,7 @@ def chromium():
     for switch in ("--headless=new", "--no-sandbox", "--disable-gpu"):
         options.add_argument(switch)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.set_capability("unhandledPromptBehavior", "accept")  # a page that is left with changes asks whether to
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
 
 
@@ -35,10 +36,15 @@ class Page:
                                {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"})
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        driver.get_log("browser")
+        self.leave()
+
+    def leave(self):
+        """Leaves what is shown; what that says (a page with changes asks, and nobody is here to answer) is not the next page's."""
+        self.driver.get("about:blank")
+        self.driver.get_log("browser")
 
     def open(self, address):
-        self.driver.get("about:blank")
+        self.leave()
         self.driver.get(address)
         self.until("return document.documentElement.dataset.ready === 'yes'")
 
@@ -52,8 +58,12 @@ class Page:
     def keys(self, *keys):
         from selenium.webdriver.common.action_chains import ActionChains
 
-        self.until("return !document.body.hasAttribute('aria-busy')")
+        self.still()
         ActionChains(self.driver).send_keys(*keys).perform()
+        self.still()
+
+    def still(self):
+        """Waits until the page has answered."""
         self.until("return !document.body.hasAttribute('aria-busy')")
 
     def js(self, script, *arguments):

@@ -13,7 +13,7 @@ def test_copies_share_a_group_whatever_their_signs():
 
 
 def test_a_forms_own_wording_makes_no_copies():
-    form = "神志清楚，精神尚可，形体适中，语言清晰，口唇红润，皮肤正常。"
+    form = "意识清楚，精神可，体型匀称，言语流利，口唇色泽如常，皮肤未见异常。"
     texts = [f"{''.join(chr(0x4E00 + (i * 977 + j * 131) % 9000) for j in range(40))}。{form}" for i in range(30)]
     assert len(set(near_duplicates(texts))) == 30
 
