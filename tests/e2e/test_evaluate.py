@@ -34,17 +34,6 @@ def test_the_tables_go_to_stdout_and_nothing_else_does(capsys):
     assert "咳黄痰" not in out and err == ""
 
 
-def test_the_example_in_the_docs_is_what_the_command_prints(capsys):
-    evaluate_files(GOLD, PRED)
-    out = capsys.readouterr().out
-    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
-    block = re.search(r"```text\n(.*?)```", page, re.S).group(1)
-    shown = [line.rstrip() for line in block.splitlines() if line.strip() and line.strip() != "…"]
-    printed = [line.rstrip() for line in out.splitlines()]
-    assert len(shown) > 15
-    assert [line for line in shown if line not in printed] == []
-
-
 def test_json_is_one_document_of_plain_data(capsys):
     evaluate_files(GOLD, PRED, json_out=True, train=GOLD, against=GOLD)
     out, err = capsys.readouterr()
