@@ -1,6 +1,5 @@
 """The page of own fields in a real browser: write a field, see the hits change, save; and nothing of a record or a pack ever runs."""
 
-import threading
 import tomllib
 
 import pytest
@@ -10,14 +9,11 @@ from fastapi import APIRouter
 from review_folders import HOSTILE
 
 from tcmstruct.schema import load_schema
-from tcmstruct.serve.app import make_app
 from tcmstruct.serve.guard import Gate
-from tcmstruct.serve.limits import Limits
 from tcmstruct.serve.own_fields import Desk
 from tcmstruct.serve.own_fields_routes import own_fields_router
 from tcmstruct.serve.own_packs import PackFolder
 from tcmstruct.serve.pages import page_routes
-from tcmstruct.serve.server import listen, make_server
 from tcmstruct.serve.workers import Workers
 from tcmstruct.trial import Known, TrialRecord
 
@@ -27,29 +23,16 @@ TEXTS = ["月经量多，色红，痛经。周期30天。", "月经量少，无�
 
 
 @pytest.fixture
-def served(tmp_path):
-    """Serves the page on a free port; gives its address. Packs are saved in tmp_path."""
-    running = []
-
+def served(tmp_path, serve_app):
+    """Serves the page; gives its address. Packs are saved in tmp_path."""
     def start(records=TEXTS):
         desk = Desk(lambda: [TrialRecord(f"r{n}", n, text) for n, text in enumerate(records)], lambda: Known(["痛经"]))
         desk.start()
-        gate, workers, ready, front = Gate(), Workers(Fake, 0), threading.Event(), APIRouter()
+        gate, front = Gate(), APIRouter()
         page_routes(front, gate, "/schema")
-        sock = listen("127.0.0.1", 0)
-        app = make_app(workers, gate, Limits(), [own_fields_router(desk, PackFolder(tmp_path)), front])
-        server = make_server(app, Limits(), ready=ready.set)
-        thread = threading.Thread(target=server.run, args=([sock],))
-        thread.start()
-        assert ready.wait(20)
-        running.append((server, thread, desk))
-        return f"http://127.0.0.1:{sock.getsockname()[1]}/schema"
+        return serve_app(Workers(Fake, 0), gate, [own_fields_router(desk, PackFolder(tmp_path)), front], desk) + "schema"
 
-    yield start
-    for server, thread, desk in running:
-        server.should_exit = True
-        thread.join()
-        desk.close()
+    return start
 
 
 class OwnFieldsPage(Page):

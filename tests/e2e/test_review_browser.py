@@ -1,6 +1,5 @@
 """The review page in a real browser: keys, corrections, widths, and that nothing of a record ever runs."""
 
-import threading
 import time
 from dataclasses import replace
 
@@ -15,11 +14,8 @@ from tcmstruct.record import Mention
 from tcmstruct.report.photo import shown_photo
 from tcmstruct.schema import load_schema
 from tcmstruct.serve import review as review_module
-from tcmstruct.serve.app import make_app
 from tcmstruct.serve.guard import Gate
-from tcmstruct.serve.limits import Limits
 from tcmstruct.serve.review import open_review, review_router
-from tcmstruct.serve.server import listen, make_server
 from tcmstruct.serve.store import default_url
 from tcmstruct.serve.workers import Workers
 
@@ -34,30 +30,17 @@ def schema():
 
 
 @pytest.fixture
-def served(tmp_path, schema):
-    """Serves a folder of records on a free port; gives the address."""
-    running = []
-
+def served(tmp_path, schema, serve_app):
+    """Serves a folder of records; gives the address."""
     def start(records, token=None, image_root=None):
         out = write_folder(tmp_path / "OUT", records)
         review = open_review(out, default_url(out), schema, "甲")
         review.start()
         review.wait()
-        gate, workers, ready = Gate(token), Workers(Fake, 0), threading.Event()
-        sock = listen("127.0.0.1", 0)
-        app = make_app(workers, gate, Limits(), [review_router(review, workers, gate, image_root)])
-        server = make_server(app, Limits(), ready=ready.set)
-        thread = threading.Thread(target=server.run, args=([sock],))
-        thread.start()
-        assert ready.wait(20)
-        running.append((server, thread, review))
-        return f"http://127.0.0.1:{sock.getsockname()[1]}/"
+        gate, workers = Gate(token), Workers(Fake, 0)
+        return serve_app(workers, gate, [review_router(review, workers, gate, image_root)], review)
 
-    yield start
-    for server, thread, review in running:
-        server.should_exit = True
-        thread.join()
-        review.close()
+    return start
 
 
 def test_keys_move_accept_undo_and_help(served, page):
