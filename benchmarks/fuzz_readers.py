@@ -18,6 +18,7 @@ import json
 import os
 import random
 import select
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ import traceback
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from html import escape
 from itertools import islice
@@ -35,6 +37,7 @@ from benchmarks import office_readers, readers
 from benchmarks.machine import print_machine
 
 COUNT = 5
+TABLE = "visits"
 LIMIT_S = 10.0
 """Processor time of one input: on a machine with other work the clock says nothing."""
 WAIT_S = 60.0
@@ -91,6 +94,14 @@ def _zip() -> bytes:
     return out.getvalue()
 
 
+def _write_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        columns = ", ".join(f'"{name}" TEXT' for name in _HEADER)
+        database.execute(f"CREATE TABLE {TABLE} ({columns})")
+        database.executemany(f"INSERT INTO {TABLE} VALUES ({', '.join('?' * len(_HEADER))})", _ROWS)
+        database.commit()
+
+
 SAMPLES: dict[str, Callable[[], bytes]] = {
     "delimited": lambda: _csv("gb18030"),
     "jsonl": lambda: _joined(lambda n, s: readers._json(n, s) + "\n"),
@@ -111,6 +122,7 @@ SAMPLES: dict[str, Callable[[], bytes]] = {
     "txt": lambda: _file(lambda path: office_readers.write_text(path, COUNT)),
     "zip": _zip,
     "gzip": lambda: gzip.compress(_csv("utf-8"), mtime=0),
+    "database": lambda: _file(_write_database),
 }
 
 _TOKENS = (
@@ -174,8 +186,13 @@ def inputs(format: str, seed: int, start: int) -> Iterator[tuple[int, bytes]]:
         number += 1
 
 
-def outcome(path: Path) -> Counter[str]:
-    """Reads a file: how many records, rejects and refusals came of it. Anything else is raised."""
+def address(path: Path, format: str) -> Path | str:
+    """What `open_source` is given for a file of a format."""
+    return f"sqlite:///{path}?tcm_table={TABLE}" if format == "database" else path
+
+
+def outcome(path: Path | str) -> Counter[str]:
+    """Reads a file, or a database by its URL: how many records, rejects and refusals came of it. Anything else is raised."""
     from tcmstruct.emr import REJECT_CODES, ReadRecord, Reject, open_source
     from tcmstruct.errors import InputRefused
 
@@ -263,7 +280,7 @@ def _child(format: str, seed: int, start: int) -> None:
             path.write_bytes(data)
             found, crash = Counter[str](), ""
             try:
-                found = outcome(path)
+                found = outcome(address(path, format))
             except Exception as error:  # whatever it is, it should not have been
                 place = traceback.extract_tb(error.__traceback__)[-1]
                 crash = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"

@@ -124,7 +124,7 @@ def open_tables(given: Given, facts: FileFacts, *, table: str | None = None, que
             else:  # as it is: a colon or a percent sign in it is no parameter
                 result = streamed.execution_options(no_parameters=True).exec_driver_sql(check_select(str(asked), where))
             yield Table(_rows(result, exc, facts))
-    except exc.SQLAlchemyError as error:
+    except (exc.SQLAlchemyError, UnicodeDecodeError) as error:  # names of a damaged SQLite file are no UTF-8
         raise _failed(where, error) from None
 
 
@@ -193,7 +193,7 @@ def _rows(result: Any, exc: Any, facts: FileFacts) -> Iterator[tuple[int, tuple[
     try:
         for number, row in enumerate(result, 2):
             yield number, tuple(map(_cell, row))
-    except exc.SQLAlchemyError as error:
+    except (exc.SQLAlchemyError, UnicodeDecodeError) as error:
         facts.note("cut_short")
         yield number + 1, Fault("cut_short", type(error).__name__)
 

@@ -26,10 +26,14 @@ from tcmstruct.errors import InputRefused
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 _WIDEST_ROW = 1_024
 """Columns beyond which a cell makes its row ragged: a stray cell at the far right must not cost 16,384 cells a row."""
+MOST_CELLS = MAX_ROWS * _WIDEST_ROW
+"""Of a stated extent: as many rows as a sheet can have, each as wide as a row is read."""
 _MAX_STRINGS = 8_000_000
 _IN_MEMORY = 16 * 1024**2
 _BLOCK, _BLOCKS = 1 << 16, 64
 
+_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml", re.I)
+_EXTENT = re.compile(rb"<(?:\w+:)?dimension\s[^<>]*?\bref\s*=\s*[\"'][A-Za-z]{1,3}\d{1,7}:([A-Za-z]{1,3})(\d{1,7})[\"']")
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _QUOTED = re.compile(r'"[^"]*"|\\.|\[(?!h+\]|m+\]|s+\])[^\]]*\]|_.|\*.', re.I)
 _DATE_MARK = re.compile(r"[dmyhs年月日]", re.I)
@@ -40,16 +44,17 @@ _DATE_IDS = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50
 def open_tables(given: Given, facts: FileFacts) -> Iterator[Table]:
     """The sheets of a workbook; see `source.TableReader`. Cells are str, int, float, bool, datetime, time or None.
 
-    The extent that a sheet states about itself is not believed: some programs write "A1". A workbook that was cut off
-    gives the rows before the break.
+    The extent that a sheet states about itself is not believed: some programs write "A1". One that no table has refuses the
+    workbook before anything of it is parsed. A workbook that was cut off gives the rows before the break.
 
     Raises:
-        InputRefused: not a workbook that can be opened (`xlsx_invalid`, `format_unsupported`), or too large to unpack
-            (`zip_bomb`).
+        InputRefused: not a workbook that can be opened (`xlsx_invalid`, `format_unsupported`), too large to unpack
+            (`zip_bomb`), or a sheet states more than `MOST_CELLS` (`xlsx_extent`).
     """
     with Parts(given.path, given.label) as parts:
         if not facts.tables:
             parts.check()
+            _check_extents(parts, given.label)
         try:
             book = _Book(parts, given.label)
         except PARSE_ERRORS as error:
@@ -60,6 +65,30 @@ def open_tables(given: Given, facts: FileFacts) -> Iterator[Table]:
                     yield Table(rows, name)
         finally:
             book.strings.close()
+
+
+def _check_extents(parts: Parts, label: str) -> None:
+    """Reads the first block of each sheet, where its extent stands (18.3.1.35)."""
+    for part in (part for part in parts.parts if _SHEET.fullmatch(part.name)):
+        try:
+            stated = _EXTENT.search(next(parts.stream(part), b""))
+        except PARSE_ERRORS:
+            continue  # a broken sheet is told where its rows are read
+        if stated is None:
+            continue
+        columns, rows = _number_of(stated[1].decode()), int(stated[2])
+        if columns * rows > MOST_CELLS:
+            raise InputRefused(f"a sheet states {rows:,} rows × {columns:,} columns, more than {MOST_CELLS:,} cells", where=label,
+                               code="xlsx_extent", hint="whole columns are formatted, or it was made to fill the memory: copy the "
+                               "cells in use to a new workbook, or save it as CSV")
+
+
+def _number_of(letters: str) -> int:
+    """Column from 1 of "AB"."""
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + ord(letter) - 64
+    return number
 
 
 def _invalid(label: str, what: str) -> InputRefused:
@@ -108,7 +137,7 @@ class _Book:
             if part and "sheet" in part.name.lower().rpartition("/")[0]:  # not chart sheets
                 self.sheets.append((name, part))
         if not listed and parts.cut:
-            self.sheets = [("", part) for part in parts.parts if re.fullmatch(r"xl/worksheets/[^/]+\.xml", part.name, re.I)]
+            self.sheets = [("", part) for part in parts.parts if _SHEET.fullmatch(part.name)]
         styles = parts.find("xl/styles.xml")
         if styles:
             self._read_styles(parts, styles)
@@ -277,9 +306,7 @@ class _Sheet:
         letters = reference.rstrip("0123456789")
         known = self._columns.get(letters)
         if known is None:
-            known = 0
-            for letter in letters[:4].upper():
-                known = known * 26 + ord(letter) - 64
+            known = _number_of(letters[:4])
             if len(letters) > 3 or not letters.isalpha() or not 0 < known <= MAX_COLUMNS:
                 raise PartBroken(f"a cell beyond column {MAX_COLUMNS:,}")
             known -= 1

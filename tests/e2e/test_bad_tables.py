@@ -127,9 +127,21 @@ def test_07_a_zip_bomb_is_refused_before_it_is_parsed(tmp_path, capfd, monkeypat
     assert "too large to unpack" in capfd.readouterr().err and not (tmp_path / "o").exists()
 
 
-def test_07_a_range_of_a_million_rows_by_16384_columns_is_not_believed(tmp_path):
-    """A stated extent costs nothing, a stray cell in the far corner one row and not the rectangle above it."""
+def test_07_a_range_of_a_million_rows_by_16384_columns_is_refused_before_it_is_parsed(tmp_path, capfd, monkeypatch):
     sheet = ('<dimension ref="A1:XFD1048576"/><sheetData><row r="1">' + cell("A1", "id") + cell("B1", "text") + '</row><row r="2">'
+             + cell("A2", "1") + cell("B2", "头痛发热") + "</row></sheetData>")
+    path = parts(tmp_path / "a.xlsx", sheet)
+    with monkeypatch.context() as patched:
+        patched.setattr(xlsx, "_Book", None)  # parsing would fail
+        assert convert(tmp_path / "o", path).code == 4
+    told = capfd.readouterr().err
+    assert told.startswith("error: a.xlsx: ") and "1,048,576 rows × 16,384 columns" in told and "save it as CSV" in told
+    assert "头痛" not in told and not (tmp_path / "o").exists()
+
+
+def test_07_a_stray_cell_in_the_far_corner_costs_one_row(tmp_path):
+    """And not the rectangle above it. A stated extent that a table can have is neither refused nor believed."""
+    sheet = ('<dimension ref="A1:ALL1048576"/><sheetData><row r="1">' + cell("A1", "id") + cell("B1", "text") + '</row><row r="2">'
              + cell("A2", "1") + cell("B2", "头痛发热") + '</row><row r="1048576">' + cell("XFD1048576", "x") + "</row></sheetData>")
     found = convert(tmp_path / "o", parts(tmp_path / "a.xlsx", sheet))
     assert (found.code, found.texts) == (3, {"1": "头痛发热"})

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from benchmarks.fuzz_readers import COUNT, SAMPLES, damaged, inputs, outcome
+from benchmarks.fuzz_readers import COUNT, SAMPLES, address, damaged, inputs, outcome
 from tcmstruct.emr import ReadRecord, open_source
 
 ONE = ("html",)
@@ -13,11 +13,11 @@ ONE = ("html",)
 def test_what_is_damaged_was_sound(name, tmp_path):
     path = tmp_path / "sample"
     path.write_bytes(SAMPLES[name]())
-    source = open_source(path)
+    source = open_source(address(path, name))
     records = list(source)
     assert source.facts.format == name and all(isinstance(record, ReadRecord) for record in records)
     assert len(records) == (1 if name in ONE else 2 * COUNT if name == "zip" else COUNT)
-    assert outcome(path) == {"records": len(records)}
+    assert outcome(address(path, name)) == {"records": len(records)}
 
 
 def test_input_n_of_a_seed_is_always_the_same():

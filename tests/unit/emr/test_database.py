@@ -107,3 +107,14 @@ def test_large_results_are_streamed(his):
     rows = read(f"sqlite:///{his}", query="WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) "
                                           "SELECT i, 'x' AS t FROM n")
     assert len(rows) == 5001 and rows[-1] == (5001, (5000, "x"))
+
+
+@pytest.mark.parametrize("part", ["table门诊 病历", "viewv"])
+def test_a_damaged_schema_that_is_no_text_refuses_the_file(his, part):
+    """The driver's own message about it then cannot be decoded."""
+    whole = his.read_bytes()
+    assert part.encode() in whole
+    his.write_bytes(whole.replace(part.encode(), part[:3].encode() + b"\xae" * (len(part.encode()) - 3)))
+    with pytest.raises(InputRefused, match="could not be read") as refused:
+        read(f"sqlite:///{his}", table="v")
+    assert refused.value.code == "database_failed"
