@@ -21,7 +21,7 @@ from tcmstruct.record import FieldValue, Mention, Record, StructuredRecord
 from tcmstruct.runtime import memory, memory_fit
 from tcmstruct.runtime.adapted import Shelf
 from tcmstruct.runtime.choice import Choice, decide
-from tcmstruct.runtime.mentions import Calibration, MentionReader
+from tcmstruct.runtime.mentions import Calibration, MentionReader, signed
 from tcmstruct.runtime.model_folder import open_folder
 from tcmstruct.runtime.tagger import HiddenReader, OnnxTagger
 from tcmstruct.schema import load_schema
@@ -168,7 +168,7 @@ class Structurer:
         return results
 
     def _finish(self, record: Record, mentions: list[Mention], model: str) -> StructuredRecord:
-        mentions = [self._coded(record.text, mention) for mention in mentions]
+        mentions = [self._coded(record.text, signed(record.text, mention)) for mention in mentions]
         fields = {name: self._calibrated(name, value) for name, value in self.schema.extract(record.text, mentions).items()}
         return StructuredRecord(record.id, record.text, mentions, fields, record.dept, None, [],
                                 model, self.schema_fingerprint, record.extra)

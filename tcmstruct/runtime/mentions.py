@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tcmstruct.runtime.decode import (
     spans,
 )
 from tcmstruct.runtime.tagger import WindowScores
+from tcmstruct.text.signs import sign_after, without_sign
 
 DECODE_CHARS = 16_384
 """Scores of about this many characters wait for one another: decoding many windows at once is faster, and holds about 1 kB a
@@ -91,6 +93,15 @@ class MentionReader:
             clinical = [spans(np.log(np.maximum(p, 1e-9)), path, s) for p, path, s in both]
         for (number, k, part), of_part in zip(waiting, clinical, strict=True):
             found[number][k] = mentions_of([part], [of_part], self.calibration, self._min_probability, self._side_threshold)
+
+
+def signed(text: str, mention: Mention) -> Mention:
+    """A mention with the status that a sign after it states (`text.signs`): the model knows 无 and 否认, and reads forms poorly."""
+    if mention.status is None:
+        return mention
+    end = without_sign(text, mention.start, mention.end)
+    sign = sign_after(text, end)
+    return mention if sign is None and end == mention.end else replace(mention, end=end, status=sign[0] if sign else mention.status)
 
 
 def _in_text_order(windows: Mapping[int, list[Mention]]) -> list[Mention]:

@@ -15,6 +15,7 @@ from tcmstruct.record import Mention
 from tcmstruct.schema.figures import figures
 from tcmstruct.schema.lexicon import COMMA, FREE, LIST, MARK, NO, PUNCTUATION, SENTENCE, YES, Entry, Lexicon
 from tcmstruct.schema.numerals import Frequency, frequencies
+from tcmstruct.text.signs import sign_after
 
 TOLD, NOW, BOILERPLATE = "history", "current", "examination"
 PAST, OTHER, REPORT = "past_section", "other_section", "reports"
@@ -307,8 +308,11 @@ class Reader:
         spec = self._lexicon.specs[field]
         yes_no = spec.type == "yes_no"
         status, forced = YES, yes_no and value == NO
+        sign = sign_after(self._text, end) if yes_no and not forced else None
         if forced:
             status = NO
+        elif sign is not None:
+            status, forced, end = _STATUS[sign[0]], True, sign[1]
         elif (self._negated and start >= self._negate_start and (yes_no or self._clause == self._negate_clause)
                 # in 无咯血、饮食一般 the list of denials ends where another thing is talked about
                 and (yes_no or chain is None or chain.start - self._negate_cue <= 1)
