@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tcmstruct.cli.app import Encoding, Identified, Mapping, Model, app
+from tcmstruct.errors import UsageError
 
 OutModel = Annotated[Path, typer.Option("-o", "--out", metavar="MODELDIR", help="要写出的模型文件夹。Model folder to write.")]
 HeldOut = Annotated[Path | None, typer.Option(
@@ -69,10 +70,30 @@ def adapt(
     threads: Threads = None,
     replace: Replace = False,
     fresh: Fresh = False,
+    encoder: Annotated[Path | None, typer.Option(
+        "--encoder", metavar="CHECKPOINT", help="继续预训练此编码器，写出检查点。Pre-train this encoder on; writes a checkpoint.")] = None,
+    replay: Annotated[list[Path] | None, typer.Option(
+        "--replay", metavar="RECORDS", help="与 --encoder 合用：以前学过的文字，防遗忘，可重复。Read again, against forgetting.")] = None,
+    replay_share: Annotated[float, typer.Option("--replay-share", help="其所占比例。Its share of what is read.")] = 0.3,
+    grow: Annotated[int, typer.Option("--grow", min=0, metavar="N", help="新字出现 N 次即入字表；0 不增。New characters get a row.")] = 3,
+    characters: Annotated[int, typer.Option("--characters", min=1, metavar="N", help="训练字数。Characters to read in all.")] = 1_500_000,
 ) -> None:
     """用本院无标注病历让模型适应本院文字。The model gets used to a hospital's text, without labels."""
     from tcmstruct.recipes.extras import needs
 
+    if encoder is None and replay:
+        raise UsageError("--replay goes with --encoder", code="usage", hint="a model folder is held by its own readings instead")
+    if encoder is not None and (heldout or model or replace):
+        raise UsageError("--encoder writes a checkpoint: --heldout, --model and --replace do not go with it", code="usage")
+    if encoder is not None:
+        with needs("train", "adapt"):
+            from tcmstruct.recipes.adapt_encoder import adapt_encoder
+
+            adapt_encoder(records, out, encoder=encoder, replay=replay or (), replay_share=replay_share, grow=grow,
+                          n_characters=characters, rate=rate, mapping=map or (), encoding=encoding, most=most, seed=seed, fresh=fresh,
+                          threads=threads)
+        print(f"checkpoint written to {out}: a start for distil, or for --encoder again", file=sys.stderr)
+        return
     with needs("train", "adapt"):
         from tcmstruct.recipes.adapt import adapt as run
         from tcmstruct.training.own import OwnConfig

@@ -15,7 +15,8 @@ def test_a_sign_says_whether_a_finding_is_there(after, said):
 
 
 @pytest.mark.parametrize("after", [
-    "", "，", "-呕吐", "－胀痛", "×3天", "+发热", "：无痰", "：无明显诱因出现", "：有痰", "（左）", "（2+）", "（-10）", "(", "：", "3-5天", "（无）疑", "、无发热"])
+    "", "，", "-呕吐", "－胀痛", "×3天", "+发热", "：无痰", "：无明显诱因出现", "：有痰", "（左）", "（2+）", "（-10）", "(", "：", "3-5天",
+    "（无）疑", "、无发热"])
 def test_what_is_no_sign(after):
     assert sign_after("咳嗽" + after, 2) is None
 
