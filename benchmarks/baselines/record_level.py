@@ -7,24 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
-STRENGTH = 10.0
-"""C of the regression; not searched."""
+from tcmstruct.training.term_scores import TermScores, regression
 
 
 def tfidf_labels(texts: Sequence[str], truth: np.ndarray, train: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """(len(asked), L) scores (log-odds) of `texts[asked]`: one regression a label over n-grams of 1–3 characters, rare outcome weighted."""
-    vectors = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True)
-    x, y = vectors.fit_transform([texts[i] for i in train]), vectors.transform([texts[i] for i in asked])
-    out = np.zeros((len(asked), truth.shape[1]))
-    for label in range(truth.shape[1]):
-        own = truth[train, label]
-        if len(np.unique(own)) == 2:
-            out[:, label] = _regression().fit(x, own).decision_function(y)
-        else:
-            out[:, label] = 10.0 if own[0] > 0.5 else -10.0
-    return out
+    return TermScores.fitted([texts[i] for i in train], truth[train]).scores([texts[i] for i in asked])
 
 
 def prior_labels(truth: np.ndarray, train: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -51,8 +40,4 @@ def tfidf_pairs(premises: Sequence[str], candidates: Sequence[str], follows: np.
         both = premise.multiply(candidate)
         return hstack([premise, candidate, both * 10, csr_matrix(both.sum(1)) * 10]).tocsr()
 
-    return _regression().fit(features(train), follows[train]).decision_function(features(asked))
-
-
-def _regression() -> LogisticRegression:
-    return LogisticRegression(C=STRENGTH, class_weight="balanced", solver="liblinear", max_iter=300)
+    return regression().fit(features(train), follows[train]).decision_function(features(asked))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,18 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from tcmstruct.model.checkpoint import load_tagger
-from tcmstruct.model.tagger import CharTagger
+from tcmstruct.model.config import ModelConfig
+from tcmstruct.model.tagger import CharacterEmbedding, CharTagger
 from tcmstruct.runtime.model_folder import replacing
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.text.lexicon import Lexicon
+
+
+def fold_projection(embedding: CharacterEmbedding) -> None:
+    """A projected look-up is a look-up in a projected table."""
+    if isinstance(embedding.project, nn.Linear):
+        embedding.character.weight = nn.Parameter(embedding.project(embedding.character.weight).detach())
+        embedding.project = nn.Identity()
 
 
 class Exported(nn.Module):
@@ -31,10 +39,7 @@ class Exported(nn.Module):
     def __init__(self, model: CharTagger, readouts: Sequence[str]) -> None:
         super().__init__()
         self.model, self.names = model, list(readouts)
-        embedding = model.embedding
-        if isinstance(embedding.project, nn.Linear):  # a projected look-up is a look-up in a projected table
-            embedding.character.weight = nn.Parameter(embedding.project(embedding.character.weight).detach())
-            embedding.project = nn.Identity()
+        fold_projection(model.embedding)
         parts = [model.readouts[n] for n in self.names] + [model.status]
         self.head = nn.Linear(model.config.encoder.hidden, sum(p.out_features for p in parts))
         self.head.weight.data = torch.cat([p.weight.data for p in parts])
@@ -46,23 +51,33 @@ class Exported(nn.Module):
 
 
 def to_onnx(model: CharTagger, readouts: Sequence[str], path: Path, half_tables: bool = True) -> None:
-    """Writes the graph; `half_tables` stores the embedding tables in fp16 (rows are widened after the look-up)."""
-    module = Exported(model.eval(), readouts).eval()
-    ids = torch.randint(3, 100, (2, 64), dtype=torch.int32)
-    inputs = [ids]
+    """Writes the graph of a tagger; see `write_graph`."""
+    inputs = {"ids": torch.randint(3, 100, (2, 64), dtype=torch.int32)}
     if model.config.lexicon_features:
-        inputs.append(torch.zeros((2, 64, model.config.lexicon_features), dtype=torch.uint8))
+        inputs["lexicon"] = torch.zeros((2, 64, model.config.lexicon_features), dtype=torch.uint8)
+    write_graph(Exported(model.eval(), readouts).eval(), inputs, ("scores", "hidden"), path, model.config, half_tables)
+
+
+def write_graph(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], path: Path, config: ModelConfig,
+                half_tables: bool = True) -> None:
+    """Writes the ONNX graph of a module whose inputs are (B, T) or (B, T, …), for any B and T.
+
+    Args:
+        inputs: name → example.
+        config: of the encoder within; says how long T may be.
+        half_tables: stores the embedding tables in fp16 (rows are widened after the look-up).
+    """
     batch, length = torch.export.Dim("B", min=1, max=4096), torch.export.Dim("T", min=2, max=8192)
-    if model.config.encoder.kind != "conv":
-        length = torch.export.Dim("T", min=2, max=model.config.encoder.max_positions - 1)
+    if config.encoder.kind != "conv":
+        length = torch.export.Dim("T", min=2, max=config.encoder.max_positions - 1)
     exporter = logging.getLogger("torch.onnx")  # tells of operators of libraries that are not installed
     level = exporter.level
     exporter.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(module, tuple(inputs), str(path), dynamo=True, external_data=False, verbose=False,
-                              input_names=["ids", "lexicon"][: len(inputs)], output_names=["scores", "hidden"],
+            torch.onnx.export(module, tuple(inputs.values()), str(path), dynamo=True, external_data=False, verbose=False,
+                              input_names=list(inputs), output_names=list(outputs),
                               dynamic_shapes=tuple({0: batch, 1: length} for _ in inputs))
     finally:
         exporter.setLevel(level)

@@ -1,0 +1,74 @@
+"""Teachers and a student of outcomes, on invented cases."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="students are trained with torch")
+from case_folder import case_folder, drawn_case  # noqa: E402
+from tiny_tagger import tiny_tagger  # noqa: E402
+
+from tcmstruct.errors import ModelError, TcmstructError, UsageError  # noqa: E402
+from tcmstruct.evaluation.multilabel import macro_auroc  # noqa: E402
+from tcmstruct.recipes import outcome_students as recipe  # noqa: E402
+from tcmstruct.training.outcomes import KnownOutcomes, encoded, scores_of  # noqa: E402
+
+FAST = recipe.OutcomeSettings(teacher_characters=30_000, teacher_rate=3e-3, student_characters=60_000, pruned_characters=4_000,
+                              n_mixed=20, n_books=5)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    place = tmp_path_factory.mktemp("outcomes")
+    data = case_folder(place / "data", 90)
+    books = ({"text": drawn_case(i)["text"], "label": "0"} for i in range(900, 910))
+    (data / "records" / "casebooks.jsonl").write_text("".join(json.dumps(book) + "\n" for book in books), encoding="utf-8")
+    checkpoints = tiny_tagger()
+    return recipe.Study(place / "run", data, [checkpoints / "checkpoint", checkpoints / "other"], FAST)
+
+
+def test_teachers_the_ensemble_and_the_student_tell_the_outcomes_apart(study):
+    assert not set(study.train) & set(study.test) and len(study.test) > 8
+    texts = [study.texts[i] for i in study.test]
+    scores, truth = study.teacher_scores(texts, "test"), study.truth[study.test]
+    assert scores.shape == (3, len(texts), len(study.labels))
+    assert macro_auroc(truth, study.ensemble(scores)) > 0.9
+    assert macro_auroc(truth, scores_of(study.student(0), encoded(texts, study.table))) > 0.8
+
+
+def test_the_graph_of_the_pruned_student_says_what_the_student_says(study):
+    import onnxruntime
+
+    student, pruned = study.student(0), study.pruned(0)
+    assert sum(p.numel() for p in pruned.parameters()) < sum(p.numel() for p in student.parameters())
+    (ids,) = encoded([study.texts[0]], study.table)[0]
+    (said,) = scores_of(pruned, [[ids]])
+    for int8, near in ((False, 1e-3), (True, 0.3)):
+        session = onnxruntime.InferenceSession(str(study.graph(study.pruned(0), "pruned", int8=int8)))
+        sums, counts = session.run(None, {"ids": ids[None].astype(np.int32)})
+        assert np.abs(sums[0] / counts[0] - said).max() < near
+
+
+def test_a_record_in_two_windows_is_the_mean_of_both(study):
+    net = study.student(0)
+    ids = study.table.encode("咳嗽三天，" * 30)
+    whole, parts = (torch.tensor(rows) for rows in ([ids.tolist()], [ids[:75].tolist(), ids[75:].tolist()]))
+    with torch.inference_mode():
+        one, two = net.of_records(whole, torch.tensor([0]), 1), net.of_records(parts, torch.tensor([0, 0]), 1)
+    assert torch.allclose(one, two, atol=0.2) and not torch.equal(one, two)  # what changes is the context at the cut
+
+
+def test_what_is_refused(study, tmp_path, monkeypatch):
+    with pytest.raises(UsageError, match="no teacher"):
+        recipe.Study(tmp_path / "run", study.data, [])
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "weights.pt").write_bytes(b"\x80\x04.")
+    with pytest.raises(ModelError) as refused:
+        recipe.Study(tmp_path / "run", study.data, [bad])
+    assert refused.value.code == "model_unsafe_file"
+    monkeypatch.setattr(KnownOutcomes, "loss", lambda self, model, batch: torch.tensor(float("inf"), requires_grad=True))
+    with pytest.raises(TcmstructError) as refused:
+        recipe.Study(tmp_path / "run", study.data, study.starts, FAST).teacher(0)
+    assert refused.value.code == "loss_not_finite" and not (tmp_path / "run" / "teacher-0" / "weights.safetensors").exists()
