@@ -66,22 +66,22 @@ class Settings:
         rank, rate, domain_rate: of the adapters.
     """
 
-    pretrained: int = 6_000_000
-    domain: int = 1_500_000
-    passes: int = 8
-    n_rows: int = 2000
+    pretrained: int = 3_000_000
+    domain: int = 1_000_000
+    passes: int = 5
+    n_rows: int = 800
     n_judged: int = 1000
-    hidden: int = 224
-    n_layers: int = 5
+    hidden: int = 160
+    n_layers: int = 4
     n_buckets: int = 32768
-    llama_hidden: int = 256
-    llama_layers: int = 6
-    llama_pretrained: int = 4_000_000
-    max_chars: int = 256
+    llama_hidden: int = 192
+    llama_layers: int = 4
+    llama_pretrained: int = 2_000_000
+    max_chars: int = 192
     rank: int = 4
     rate: float = 2e-3
     domain_rate: float = 1e-3
-    gold_records: int | None = None
+    gold_records: int | None = 400
 
     @property
     def digest(self) -> str:
