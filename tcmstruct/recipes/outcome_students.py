@@ -64,12 +64,12 @@ class OutcomeSettings:
     teacher_characters: int = 700_000
     teacher_rate: float = 2e-4
     head_rate: float = 3e-3
-    student_characters: int = 5_000_000
+    student_characters: int = 4_000_000
     student_rate: float = 2e-3
-    pruned_characters: int = 1_500_000
+    pruned_characters: int = 1_200_000
     pruned_share: float = 0.3
-    n_mixed: int = 1200
-    n_books: int = 1500
+    n_mixed: int = 800
+    n_books: int = 800
 
 
 STUDENT = EncoderConfig(kind="conv", hidden=160, n_layers=3, n_heads=4, feed=320, kernel=7, attention_after=(2,), norm_eps=1e-6)

@@ -28,6 +28,7 @@ NEEDS: tuple[tuple[str, str], ...] = (
     (r"tcmstruct load .*postgresql", "a database server; tests/unit/recipes/test_load.py"),
     (r"tcmstruct tongue-import\b", "a public data set; tests/unit/recipes/test_tongue_import.py"),
     (r"tcmstruct (quantize|distil|prune|train|adapt|adapter (train|fuse))\b", "the training of a model"),
+    (r"tcmstruct .*(适配器/本院|训后|本院模型|本院编码器)", "what examples/adapt_hospital.md trains; tests/e2e/test_adapt_example.py"),
     (r"tcmstruct doctor --tune", "a minute; tests/unit/recipes/test_tune.py"),
     (r"tcmstruct bundle\b", "the internet; tests/e2e/test_bundle.py"),
 )
