@@ -168,7 +168,7 @@ class Structurer:
         return results
 
     def _finish(self, record: Record, mentions: list[Mention], model: str) -> StructuredRecord:
-        mentions = [self._coded(record.text, signed(record.text, mention)) for mention in mentions]
+        mentions = [self._coded(record.text, mention) for mention in signed(record.text, mentions)]
         fields = {name: self._calibrated(name, value) for name, value in self.schema.extract(record.text, mentions).items()}
         return StructuredRecord(record.id, record.text, mentions, fields, record.dept, None, [],
                                 model, self.schema_fingerprint, record.extra)

@@ -21,7 +21,7 @@ from tcmstruct.runtime.decode import (
     spans,
 )
 from tcmstruct.runtime.tagger import WindowScores
-from tcmstruct.text.signs import sign_after, without_sign
+from tcmstruct.text.signs import sign_of, without_sign
 
 DECODE_CHARS = 16_384
 """Scores of about this many characters wait for one another: decoding many windows at once is faster, and holds about 1 kB a
@@ -95,13 +95,27 @@ class MentionReader:
             found[number][k] = mentions_of([part], [of_part], self.calibration, self._min_probability, self._side_threshold)
 
 
-def signed(text: str, mention: Mention) -> Mention:
-    """A mention with the status that a sign after it states (`text.signs`): the model knows 无 and 否认, and reads forms poorly."""
-    if mention.status is None:
-        return mention
-    end = without_sign(text, mention.start, mention.end)
-    sign = sign_after(text, end)
-    return mention if sign is None and end == mention.end else replace(mention, end=end, status=sign[0] if sign else mention.status)
+def signed(text: str, mentions: Sequence[Mention]) -> list[Mention]:
+    """Mentions with the status that a sign beside them states (`text.signs`): the model knows 无 and 否认, and reads forms poorly.
+
+    Args:
+        mentions: in text order.
+    """
+    out: list[Mention] = []
+    follows: tuple[int, str] | None = None  # where the mention after begins, and what a sign after the list says
+    for mention in reversed(mentions):
+        if mention.status is not None:
+            end = without_sign(text, mention.start, mention.end)
+            sign = sign_of(text, mention.start, end)
+            status = sign.status if sign else mention.status
+            if sign is None and follows is not None and text[end : follows[0]] == "、":
+                status = follows[1]
+            said = (sign.status if sign.shared else None) if sign else follows[1] if follows and text[end : follows[0]] == "、" else None
+            follows = None if said is None else (mention.start, said)
+            if (end, status) != (mention.end, mention.status):
+                mention = replace(mention, end=end, status=status)
+        out.append(mention)
+    return out[::-1]
 
 
 def _in_text_order(windows: Mapping[int, list[Mention]]) -> list[Mention]:

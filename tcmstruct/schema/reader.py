@@ -15,7 +15,7 @@ from tcmstruct.record import Mention
 from tcmstruct.schema.figures import figures
 from tcmstruct.schema.lexicon import COMMA, FREE, LIST, MARK, NO, PUNCTUATION, SENTENCE, YES, Entry, Lexicon
 from tcmstruct.schema.numerals import Frequency, frequencies
-from tcmstruct.text.signs import sign_after
+from tcmstruct.text.signs import sign_of
 
 TOLD, NOW, BOILERPLATE = "history", "current", "examination"
 PAST, OTHER, REPORT = "past_section", "other_section", "reports"
@@ -308,11 +308,13 @@ class Reader:
         spec = self._lexicon.specs[field]
         yes_no = spec.type == "yes_no"
         status, forced = YES, yes_no and value == NO
-        sign = sign_after(self._text, end) if yes_no and not forced else None
+        sign = sign_of(self._text, start, end) if yes_no and not forced else None
         if forced:
             status = NO
         elif sign is not None:
-            status, forced, end = _STATUS[sign[0]], True, sign[1]
+            status, forced, end = _STATUS[sign.status], True, sign.end
+            if sign.shared:
+                self._said_of_the_list(status, start)
         elif (self._negated and start >= self._negate_start and (yes_no or self._clause == self._negate_clause)
                 # in 无咯血、饮食一般 the list of denials ends where another thing is talked about
                 and (yes_no or chain is None or chain.start - self._negate_cue <= 1)
@@ -330,6 +332,13 @@ class Reader:
             self._witness.judge(candidate, start, end, spec.mentions, yes_no, start - self._negate_cue <= 3, self._text)
         self.found.append(candidate)
         self._clause_found.append(candidate)
+
+    def _said_of_the_list(self, status: str, start: int) -> None:
+        """A sign after a list is said of all that 、 joins directly to what begins at `start`."""
+        for candidate in reversed(self._clause_found):
+            if candidate.forced or self._text[candidate.end : start] != "、":
+                return
+            candidate.status, candidate.forced, start = status, True, candidate.start
 
     def _figure(self, field: int, start: int, end: int) -> None:
         """The figures after a number field's announcement; a range gives both of its ends."""
