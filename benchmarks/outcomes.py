@@ -3,7 +3,7 @@
     python -m benchmarks.outcomes RUN --data DATA --teachers CHECKPOINT… [--seeds 2]
 
 RUN is the folder of `tcmstruct.recipes.outcome_students`; what is missing there is trained. Judged on the cases that none of them learnt
-from (fold 0 and the gold dev records): disease and syndrome together. Intervals: cases drawn anew in groups of near-duplicates. Times are
+from (fold 0): disease and syndrome together. Intervals: cases drawn anew in groups of near-duplicates. Times are
 processor time of one record after another, one thread, onnxruntime; a record is read whole. Prints Markdown, and no record text.
 """
 
@@ -82,7 +82,8 @@ def main() -> None:
     terms = TermScores.fitted([study.texts[i] for i in study.train], study.truth[study.train])
     rows[TERMS] = ([said[-1]], 4 * terms.n_numbers / 1e6, milliseconds(lambda: [terms.scores([text]) for text in texts], len(texts)))
     ensemble = study.ensemble(said)
-    rows["ensemble"] = ([ensemble], sum(size for _, size, _ in rows.values()), sum(ms for *_, ms in rows.values()))
+    members = [row for row, weight in zip(rows.values(), study.weights, strict=True) if weight > 0]
+    rows["ensemble"] = ([ensemble], sum(size for _, size, _ in members), sum(ms for *_, ms in members))
     makers: dict[str, tuple[Callable[[int], object], str, bool]] = {
         "student": (study.student, "student", False), "+ pruning": (study.pruned, "pruned", False),
         "+ pruning + int8": (study.pruned, "pruned", True), "student + int8": (study.student, "student", True)}
@@ -104,7 +105,9 @@ def main() -> None:
         cells += ["", ""] if name == "ensemble" else [f"{away.value:+.1f}", f"{away.low:+.1f} to {away.high:+.1f}"]
         cells += [f"{own_size:.1f}", f"{size / own_size:.1f}", f"{own_ms:.2f}", f"{ms / own_ms:.1f}"] if own_size else [""] * 4
         table.append([*cells, str(len(seeds))])
-    print(f"\n{len(study.labels)} outcomes, {len(study.train)} cases learnt from, {len(study.test)} judged\n\n{markdown(table)}")
+    print(f"\n{len(study.labels)} outcomes, {len(study.train)} cases learnt from, {len(study.tune)} chosen on, {len(study.test)} judged. "
+          f"Weights of the teachers: {', '.join(f'{weight:.1f}' for weight in study.weights)}; one without weight is no part of the ensemble.")
+    print(f"\n{markdown(table)}")
     print(f"{PUBLISHED}\n")
     print("| step | steps | processor minutes | peak MiB | parameters |\n|---|---|---|---|---|")
     for place in sorted(study.run.glob("*/spent.json")):

@@ -3,12 +3,13 @@
     python -m tcmstruct.recipes.outcome_students RUN --data DATA --teachers CHECKPOINT… [--seeds 2]
 
 teachers   each checkpoint's encoder, fine-tuned on the cases; and TF-IDF with logistic regression
-ensemble   the mean of the teachers' scores, each outcome's brought to mean 0 and deviation 1 on the texts of the next step
+ensemble   the mean of the teachers' scores, each outcome's brought to mean 0 and deviation 1 on the texts of the next step, with the
+           weights that rank the gold dev records best
 student    learns the ensemble's scores, on the training cases, on cases with exchanged clauses, and on case books without labels
 pruned     a share of its feed-forward neurons goes (Taylor), what is left is refitted and learns on
 int8       its graph, quantised
 
-Cases of fold 0 and the gold dev records are learnt from by none of these. A step that stands in RUN is not run again.
+Cases of fold 0 are for judging: nothing is learnt from them or chosen on them. A step that stands in RUN is not run again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,7 @@ from tcmstruct.compression.export import fold_projection, write_graph
 from tcmstruct.compression.prune_text import importance, pruned_tagger, refit_tagger
 from tcmstruct.compression.quantise import CALIBRATION_TEXTS, kind_named
 from tcmstruct.errors import UsageError
+from tcmstruct.evaluation.multilabel import macro_auroc
 from tcmstruct.model.checkpoint import load_config
 from tcmstruct.model.config import EncoderConfig, ModelConfig
 from tcmstruct.model.outcome import OutcomeNet
@@ -46,7 +49,8 @@ from tcmstruct.training.outcomes import KnownOutcomes, TeachersScores, batch_of,
 from tcmstruct.training.suggestions import check_outcomes
 from tcmstruct.training.term_scores import TermScores
 
-TEST_FOLDS = (-1, 0)
+TEST_FOLD, TUNE_FOLD = 0, -1
+"""Judged on; and chosen on (the gold dev records)."""
 TERMS = "TF-IDF + logistic regression"
 
 
@@ -72,12 +76,12 @@ class OutcomeSettings:
     n_books: int = 800
 
 
-STUDENT = EncoderConfig(kind="conv", hidden=160, n_layers=3, n_heads=4, feed=320, kernel=7, attention_after=(2,), norm_eps=1e-6)
+STUDENT = EncoderConfig(kind="conv", hidden=128, n_layers=3, n_heads=4, feed=256, kernel=7, attention_after=(2,), norm_eps=1e-6)
 
 
 def student_shape(table: CharacterTable) -> ModelConfig:
     """The student's: narrow tables, for they are most of such a model."""
-    return ModelConfig(STUDENT, n_characters=len(table), character_width=96, n_bigram_buckets=16384, bigram_width=32, dropout=0.1)
+    return ModelConfig(STUDENT, n_characters=len(table), character_width=96, n_bigram_buckets=16384, bigram_width=24, dropout=0.1)
 
 
 class Study:
@@ -101,8 +105,9 @@ class Study:
         self.truth = np.concatenate([task.truth for task in tasks], 1)
         self.texts = self.corpus.texts()
         known = ~np.isnan(self.truth).all(1)
-        self.test = np.nonzero(known & np.isin(self.corpus.folds, TEST_FOLDS))[0]
-        self.train = np.nonzero(known & ~np.isin(self.corpus.folds, TEST_FOLDS))[0]
+        self.test = np.nonzero(known & (self.corpus.folds == TEST_FOLD))[0]
+        self.tune = np.nonzero(known & (self.corpus.folds == TUNE_FOLD))[0]
+        self.train = np.nonzero(known & ~np.isin(self.corpus.folds, (TEST_FOLD, TUNE_FOLD)))[0]
         check_outcomes(self.truth[self.train], data.name)
 
     @property
@@ -114,7 +119,7 @@ class Study:
         """Training cases, cases with exchanged clauses, and case books that no test case begins like."""
         rng = random.Random(0)
         own = [self.texts[i] for i in self.train]
-        begun = {self.corpus.cases[i].text[:40] for i in self.test}
+        begun = {self.corpus.cases[i].text[:40] for i in (*self.test, *self.tune)}
         books = [case.text for case in read_case_books(self.data) if case.text[:40] not in begun]
         s = self.settings
         return own + recombined(own, s.n_mixed, rng) + rng.sample(books, min(s.n_books, len(books)))
@@ -152,11 +157,23 @@ class Study:
         np.savez(kept, scores=found)
         return found
 
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """(teachers,) in tenths, of sum 1: those whose ensemble ranks the tuning cases best by macro AUROC; equal without such cases."""
+        n = len(self.starts) + 1
+        if not len(self.tune):
+            return np.full(n, 1 / n)
+        scaled = self._scaled(self.teacher_scores([self.texts[i] for i in self.tune], "tune"))
+        choices = [np.array(shares) / 10 for shares in product(range(11), repeat=n) if sum(shares) == 10]
+        return max(choices, key=lambda w: macro_auroc(self.truth[self.tune], np.tensordot(w, scaled, 1)))
+
     def ensemble(self, scores: np.ndarray) -> np.ndarray:
-        """(teachers, N, L) → (N, L): the mean of what the teachers say, each on the scale of its answers to `unlabelled`."""
+        """(teachers, N, L) → (N, L): what the teachers say together, each on the scale of its answers to `unlabelled`."""
+        return np.tensordot(self.weights, self._scaled(scores), 1).astype(np.float32)
+
+    def _scaled(self, scores: np.ndarray) -> np.ndarray:
         said = self.teacher_scores(self.unlabelled, "unlabelled")
-        mean, deviation = said.mean(1, keepdims=True), said.std(1, keepdims=True)
-        return ((scores - mean) / np.maximum(deviation, 1e-6)).mean(0)
+        return (scores - said.mean(1, keepdims=True)) / np.maximum(said.std(1, keepdims=True), 1e-6)
 
     def student(self, seed: int) -> OutcomeNet:
         s = self.settings

@@ -34,6 +34,7 @@ def test_teachers_the_ensemble_and_the_student_tell_the_outcomes_apart(study):
     scores, truth = study.teacher_scores(texts, "test"), study.truth[study.test]
     assert scores.shape == (3, len(texts), len(study.labels))
     assert macro_auroc(truth, study.ensemble(scores)) > 0.9
+    assert study.weights.tolist() == [1 / 3] * 3  # there are no records to choose on
     assert macro_auroc(truth, scores_of(study.student(0), encoded(texts, study.table))) > 0.8
 
 
@@ -72,3 +73,12 @@ def test_what_is_refused(study, tmp_path, monkeypatch):
     with pytest.raises(TcmstructError) as refused:
         recipe.Study(tmp_path / "run", study.data, study.starts, FAST).teacher(0)
     assert refused.value.code == "loss_not_finite" and not (tmp_path / "run" / "teacher-0" / "weights.safetensors").exists()
+
+
+def test_the_weights_are_those_that_rank_the_tuning_cases_best(study, monkeypatch):
+    right = np.nan_to_num(study.truth[study.train])
+    monkeypatch.setattr(study, "tune", study.train)
+    monkeypatch.setattr(study, "teacher_scores", lambda texts, name: np.stack([-right, right, -right]))
+    monkeypatch.delitem(vars(study), "weights", raising=False)
+    assert study.weights[1] > 0.5
+    del study.weights
