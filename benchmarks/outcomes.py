@@ -27,7 +27,6 @@ from tcmstruct.evaluation.multilabel import interval, macro_auroc
 from tcmstruct.recipes.outcome_students import TERMS, Study
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.training.outcomes import encoded
-from tcmstruct.training.term_scores import TermScores
 
 REPEATS = 3
 PUBLISHED = """
@@ -79,8 +78,8 @@ def main() -> None:
         path = study.graph(study.teacher(number), f"teacher-{number}")
         _, ms = of_graph(path, texts, CharacterTable.load(start / "characters.txt"))
         rows[f"teacher {number + 1}: {start.name}"] = ([said[number]], path.stat().st_size / 1e6, ms)
-    terms = TermScores.fitted([study.texts[i] for i in study.train], study.truth[study.train])
-    rows[TERMS] = ([said[-1]], 4 * terms.n_numbers / 1e6, milliseconds(lambda: [terms.scores([text]) for text in texts], len(texts)))
+    ms = milliseconds(lambda: [study.terms.scores([text]) for text in texts], len(texts))
+    rows[TERMS] = ([said[-1]], 4 * study.terms.n_numbers / 1e6, ms)
     ensemble = study.ensemble(said)
     members = [row for row, weight in zip(rows.values(), study.weights, strict=True) if weight > 0]
     rows["ensemble"] = ([ensemble], sum(size for _, size, _ in members), sum(ms for *_, ms in members))
@@ -106,7 +105,7 @@ def main() -> None:
         cells += [f"{own_size:.1f}", f"{size / own_size:.1f}", f"{own_ms:.2f}", f"{ms / own_ms:.1f}"] if own_size else [""] * 4
         table.append([*cells, str(len(seeds))])
     print(f"\n{len(study.labels)} outcomes, {len(study.train)} cases learnt from, {len(study.tune)} chosen on, {len(study.test)} judged. "
-          f"Weights of the teachers: {', '.join(f'{weight:.1f}' for weight in study.weights)}; one without weight is no part of the ensemble.")
+          f"Weights of the teachers: {', '.join(f'{weight:.1f}' for weight in study.weights)}; one without is no part of the ensemble.")
     print(f"\n{markdown(table)}")
     print(f"{PUBLISHED}\n")
     print("| step | steps | processor minutes | peak MiB | parameters |\n|---|---|---|---|---|")

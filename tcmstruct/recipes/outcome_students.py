@@ -3,8 +3,8 @@
     python -m tcmstruct.recipes.outcome_students RUN --data DATA --teachers CHECKPOINT… [--seeds 2]
 
 teachers   each checkpoint's encoder, fine-tuned on the cases; and TF-IDF with logistic regression
-ensemble   the mean of the teachers' scores, each outcome's brought to mean 0 and deviation 1 on the texts of the next step, with the
-           weights that rank the gold dev records best
+ensemble   the mean of the teachers' scores, each outcome's brought to mean 0 and deviation 1 on the training cases, with the weights
+           that rank the gold dev records best; a teacher without weight is not asked further
 student    learns the ensemble's scores, on the training cases, on cases with exchanged clauses, and on case books without labels
 pruned     a share of its feed-forward neurons goes (Taylor), what is left is refitted and learns on
 int8       its graph, quantised
@@ -68,11 +68,11 @@ class OutcomeSettings:
     teacher_characters: int = 700_000
     teacher_rate: float = 2e-4
     head_rate: float = 3e-3
-    student_characters: int = 4_000_000
+    student_characters: int = 6_000_000
     student_rate: float = 2e-3
     pruned_characters: int = 1_200_000
     pruned_share: float = 0.3
-    n_mixed: int = 800
+    n_mixed: int = 2400
     n_books: int = 800
 
 
@@ -142,20 +142,26 @@ class Study:
         return self._trained(f"teacher-{number}", table, make, KnownOutcomes(self.truth[self.train]),
                              [self.texts[i] for i in self.train], self.truth[self.train], loop, 1600)
 
-    def teacher_scores(self, texts: Sequence[str], name: str) -> np.ndarray:
-        """(teachers, N, L) scores, kept under `name`."""
+    def teacher_scores(self, texts: Sequence[str], name: str, only: Sequence[bool] | np.ndarray | None = None) -> np.ndarray:
+        """(teachers, N, L) scores, kept under `name`; 0 of teachers that are not asked (`only`)."""
         kept = self.run / f"scores-{name}.npz"
         if kept.exists():
             with np.load(kept, allow_pickle=False) as found:
                 return found["scores"]
-        terms = TermScores.fitted([self.texts[i] for i in self.train], self.truth[self.train])
-        (self.run / "terms.json").write_text(json.dumps({"numbers": terms.n_numbers}))
-        scores = []
+        asked = np.ones(len(self.starts) + 1, bool) if only is None else np.asarray(only)
+        scores = np.zeros((len(asked), len(texts), len(self.labels)), np.float32)
         for number, start in enumerate(self.starts):
-            scores.append(scores_of(self.teacher(number), encoded(texts, CharacterTable.load(start / "characters.txt"))))
-        found = np.stack([*scores, terms.scores(texts)]).astype(np.float32)
-        np.savez(kept, scores=found)
-        return found
+            if asked[number]:
+                scores[number] = scores_of(self.teacher(number), encoded(texts, CharacterTable.load(start / "characters.txt")))
+        if asked[-1]:
+            scores[-1] = self.terms.scores(texts)
+        np.savez(kept, scores=scores)
+        return scores
+
+    @cached_property
+    def terms(self) -> TermScores:
+        """The teacher that counts n-grams."""
+        return TermScores.fitted([self.texts[i] for i in self.train], self.truth[self.train])
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -168,16 +174,20 @@ class Study:
         return max(choices, key=lambda w: macro_auroc(self.truth[self.tune], np.tensordot(w, scaled, 1)))
 
     def ensemble(self, scores: np.ndarray) -> np.ndarray:
-        """(teachers, N, L) → (N, L): what the teachers say together, each on the scale of its answers to `unlabelled`."""
+        """(teachers, N, L) → (N, L): what the teachers say together."""
         return np.tensordot(self.weights, self._scaled(scores), 1).astype(np.float32)
 
     def _scaled(self, scores: np.ndarray) -> np.ndarray:
-        said = self.teacher_scores(self.unlabelled, "unlabelled")
+        said = self.teacher_scores([self.texts[i] for i in self.train], "train")
         return (scores - said.mean(1, keepdims=True)) / np.maximum(said.std(1, keepdims=True), 1e-6)
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """(N, L) what the students learn to say of `unlabelled`."""
+        return self.ensemble(self.teacher_scores(self.unlabelled, "unlabelled", self.weights > 0))
 
     def student(self, seed: int) -> OutcomeNet:
         s = self.settings
-        targets = self.ensemble(self.teacher_scores(self.unlabelled, "unlabelled"))
         loop = LoopConfig(s.student_characters, learning_rate=s.student_rate, weight_decay=0.02, seed=seed)
 
         def make() -> OutcomeNet:
@@ -186,14 +196,13 @@ class Study:
             nn.init.normal_(net.embedding.character.weight, std=0.5)
             return net
 
-        return self._trained(f"student-{seed}", self.table, make, TeachersScores(), self.unlabelled, targets, loop, 4000)
+        return self._trained(f"student-{seed}", self.table, make, TeachersScores(), self.unlabelled, self.targets, loop, 4000)
 
     def pruned(self, seed: int) -> OutcomeNet:
         """The student without a share of its neurons."""
         s, whole = self.settings, self.student(seed)
         records = encoded(self.unlabelled, self.table)
-        targets = self.ensemble(self.teacher_scores(self.unlabelled, "unlabelled"))
-        first = [batch_of(records[i : i + 8], targets[i : i + 8]) for i in range(0, 64, 8)]
+        first = [batch_of(records[i : i + 8], self.targets[i : i + 8]) for i in range(0, 64, 8)]
         found = importance(whole, first, TeachersScores().loss)["taylor"]
         kept = {name: value.argsort(descending=True)[: round(len(value) * (1 - s.pruned_share))].tolist()
                 for name, value in found.items() if name.endswith("feed")}
@@ -204,7 +213,7 @@ class Study:
             return net
 
         loop = LoopConfig(s.pruned_characters, learning_rate=s.student_rate / 2, weight_decay=0.02, seed=seed)
-        return self._trained(f"pruned-{seed}", self.table, make, TeachersScores(), self.unlabelled, targets, loop, 4000)
+        return self._trained(f"pruned-{seed}", self.table, make, TeachersScores(), self.unlabelled, self.targets, loop, 4000)
 
     def graph(self, net: OutcomeNet, name: str, int8: bool = False) -> Path:
         """The ONNX graph of a model: ids (W, T) → sums (W, L), counts (W, 1)."""

@@ -78,7 +78,7 @@ def test_what_is_refused(study, tmp_path, monkeypatch):
 def test_the_weights_are_those_that_rank_the_tuning_cases_best(study, monkeypatch):
     right = np.nan_to_num(study.truth[study.train])
     monkeypatch.setattr(study, "tune", study.train)
-    monkeypatch.setattr(study, "teacher_scores", lambda texts, name: np.stack([-right, right, -right]))
+    monkeypatch.setattr(study, "teacher_scores", lambda texts, name, only=None: np.stack([-right, right, -right]))
     monkeypatch.delitem(vars(study), "weights", raising=False)
     assert study.weights[1] > 0.5
     del study.weights
