@@ -53,6 +53,43 @@ def narrow_products(model: onnx.ModelProto, kind: str) -> onnx.ModelProto:
     return out
 
 
+def narrow_tables(model: onnx.ModelProto, least: int = 100_000) -> None:
+    """Stores the large tables that rows are looked up in as int8, with one scale a column; rows are widened after the look-up.
+
+    Args:
+        model: changed in place.
+        least: numbers that a table holds to be worth it.
+    """
+    graph = model.graph
+    tables = {node.input[0]: node for node in graph.node if node.op_type == "Gather"}
+    narrow: dict[str, tuple[onnx.NodeProto, onnx.NodeProto]] = {}
+    for constant in graph.initializer:
+        if constant.name not in tables or len(constant.dims) != 2 or np.prod(constant.dims) < least:
+            continue
+        values = numpy_helper.to_array(constant).astype(np.float32)
+        scale = np.maximum(np.abs(values).max(0), 1e-12) / 127
+        constant.CopyFrom(numpy_helper.from_array(np.round(values / scale).astype(np.int8), constant.name))
+        graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), constant.name + "_scale"))
+        wide = constant.name + "_wide"
+        narrow[constant.name] = (helper.make_node("Cast", [""], [wide], to=TensorProto.FLOAT),
+                                 helper.make_node("Mul", [wide, constant.name + "_scale"], [""]))
+    nodes, dropped = [], {}
+    for node in graph.node:
+        if node.op_type == "Cast" and node.input[0] in dropped:  # a table in fp16 was widened here
+            dropped[node.input[0]].output[0] = node.output[0]
+            continue
+        nodes.append(node)
+        if node.op_type == "Gather" and node.input[0] in narrow:
+            cast, scaled = narrow[node.input[0]]
+            cast.input[0] = node.output[0] + "_narrow"
+            scaled.output[0] = node.output[0]
+            dropped[node.output[0]] = scaled
+            node.output[0] += "_narrow"
+            nodes += [cast, scaled]
+    graph.ClearField("node")
+    graph.node.extend(nodes)
+
+
 def _narrowed(constant: onnx.TensorProto, kind: str) -> onnx.TensorProto:
     values = np.ascontiguousarray(numpy_helper.to_array(constant), np.float32)
     if kind == "fp16":

@@ -7,7 +7,7 @@ ensemble   the mean of the teachers' scores, each outcome's brought to mean 0 an
            that rank the gold dev records best; a teacher without weight is not asked further
 student    learns the ensemble's scores, on the training cases, on cases with exchanged clauses, and on case books without labels
 pruned     a share of its feed-forward neurons goes (Taylor), what is left is refitted and learns on
-int8       its graph, quantised
+int8       its graph, products and tables quantised
 
 Cases of fold 0 are for judging: nothing is learnt from them or chosen on them. A step that stands in RUN is not run again.
 """
@@ -26,11 +26,13 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tcmstruct.compression.export import fold_projection, write_graph
+from tcmstruct.compression.narrow import narrow_tables
 from tcmstruct.compression.prune_text import importance, pruned_tagger, refit_tagger
 from tcmstruct.compression.quantise import CALIBRATION_TEXTS, kind_named
 from tcmstruct.errors import UsageError
@@ -226,6 +228,9 @@ class Study:
             texts = [self.texts[i] for i in self.train[:CALIBRATION_TEXTS]]
             feeds = [{"ids": piece[None].astype(np.int32)} for record in encoded(texts, self.table) for piece in record]
             kind_named("static").convert(plain, narrow, feeds)
+            graph = onnx.load(narrow)
+            narrow_tables(graph)
+            onnx.save(graph, narrow)
         return narrow if int8 else plain
 
     @cached_property
