@@ -64,7 +64,7 @@ def counts(model: Any, table: CharacterTable, data: Path) -> list[list[int]]:
     return out
 
 
-GENERAL_CHARACTERS, RECORD_CHARACTERS, LEAST = 1_000_000, 600_000, 3
+GENERAL_CHARACTERS, RECORD_CHARACTERS, LEAST = 500_000, 300_000, 3
 """Of training; and how often a character stands in a text to get a row."""
 BASE = EncoderConfig(kind="conv", hidden=160, n_layers=4, n_heads=4, feed=320, kernel=7, attention_after=(3,), norm_eps=1e-6)
 
