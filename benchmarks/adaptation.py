@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import adaptation_rows
+from benchmarks import adaptation_rows, mention_counts
 from benchmarks.machine import describe_line, describe_machine
 from benchmarks.paper.figures import markdown
 from benchmarks.paper.store import Cell, Store, code_of, content_of
 from tcmstruct.training import data, loop, objectives, pretraining, tagging
 
-CODE = (adaptation_rows.fine_tuned, adaptation_rows.counts, data, loop, objectives, tagging)
+CODE = (adaptation_rows.fine_tuned, mention_counts, data, loop, objectives, tagging)
 BEFORE, AFTER = "not adapted", "adapted"
 
 

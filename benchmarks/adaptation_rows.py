@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from benchmarks.adapter_rows import general_text, records_text
+from benchmarks.mention_counts import mention_counts
 from tcmstruct.labels import READOUTS
 from tcmstruct.model.checkpoint import load_tagger, save_tagger
 from tcmstruct.model.config import EncoderConfig, ModelConfig
@@ -51,17 +52,9 @@ def fine_tuned(start: Path, data: Path, work: Path, seed: int, n_characters: int
     began = time.process_time()
     fine_tune(model, table, work, config)
     shutil.rmtree(work)
-    return {"counts": counts(model, table, data), "seconds": round(time.process_time() - began)}
-
-
-def counts(model: Any, table: CharacterTable, data: Path) -> list[list[int]]:
-    """Of each gold dev record: mentions that are right in type, offsets and status, those of gold, those told."""
-    out = []
-    for record in read_jsonl(data / "gold" / "dev.jsonl"):
-        gold = {(e["type"], e["start"], e["end"], e.get("status")) for e in record["entities"]}
-        told = {(e["type"], e["start"], e["end"], e.get("status")) for e in predict_entities(model, table, record["text"], "gold")}
-        out.append([len(gold & told), len(gold), len(told)])
-    return out
+    dev = read_jsonl(data / "gold" / "dev.jsonl")
+    counts = mention_counts(dev, lambda text: predict_entities(model, table, text, "gold"))
+    return {"counts": counts, "seconds": round(time.process_time() - began)}
 
 
 GENERAL_CHARACTERS, RECORD_CHARACTERS, LEAST = 500_000, 300_000, 3

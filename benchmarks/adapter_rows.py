@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
+from benchmarks.mention_counts import mention_counts
 from tcmstruct.labels import READOUTS
 from tcmstruct.model.checkpoint import load_tagger, save_tagger
 from tcmstruct.model.config import EncoderConfig, ModelConfig
@@ -61,7 +62,7 @@ class Settings:
     Attributes:
         pretrained: of general text, for the base.
         domain: of records without labels.
-        passes: over the labelled rows. n_rows, n_judged: of the decoder's classes; the encoder takes all of gold.
+        passes: over the labelled rows. n_rows, n_judged: of the decoder's classes. gold_records: of the encoder; None takes all.
         hidden, n_layers, n_buckets: of the encoder. llama_hidden, llama_layers: of the decoder.
         rank, rate, domain_rate: of the adapters.
     """
@@ -208,13 +209,8 @@ class EncoderFamily(Family):
         return read_jsonl(self.data / "gold" / "train.jsonl")[: self.settings.gold_records]
 
     def judge(self, base: TaggerBase) -> dict[str, Any]:
-        counts = []
-        for record in read_jsonl(self.data / "gold" / "dev.jsonl"):
-            gold = {(e["type"], e["start"], e["end"], e.get("status")) for e in record["entities"]}
-            found = predict_entities(base.network, base.table, record["text"], "gold")
-            told = {(e["type"], e["start"], e["end"], e.get("status")) for e in found}
-            counts.append([len(gold & told), len(gold), len(told)])
-        return {"counts": counts}
+        dev = read_jsonl(self.data / "gold" / "dev.jsonl")
+        return {"counts": mention_counts(dev, lambda text: predict_entities(base.network, base.table, text, "gold"))}
 
     @staticmethod
     def score(results: Sequence[Mapping[str, Any]], drawn: np.ndarray) -> float:

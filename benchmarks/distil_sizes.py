@@ -26,6 +26,7 @@ import torch
 
 from benchmarks.adaptation import f1, interval
 from benchmarks.machine import describe_line, describe_machine
+from benchmarks.mention_counts import mention_counts
 from benchmarks.paper.figures import markdown
 from benchmarks.paper.store import Cell, Store, code_of, content_of
 from tcmstruct.compression.export import to_onnx
@@ -100,12 +101,7 @@ class Sizes:
 
     def measured(self, model: Any) -> dict[str, Any]:
         """Counts on gold dev, parameters, and milliseconds a record in fp32 by onnxruntime, one thread."""
-        counts = []
-        for record in self.dev:
-            gold = {(e["type"], e["start"], e["end"], e.get("status")) for e in record["entities"]}
-            found = predict_entities(model, self.table, record["text"], "gold", 400, self.lexicon)
-            told = {(e["type"], e["start"], e["end"], e.get("status")) for e in found}
-            counts.append([len(gold & told), len(gold), len(told)])
+        counts = mention_counts(self.dev, lambda text: predict_entities(model, self.table, text, "gold", 400, self.lexicon))
         members = list(model.teachers) if isinstance(model, Ensemble) else [model]
         return {"counts": counts, "parameters": sum(_n_parameters(member) for member in members),
                 "ms": sum(self.milliseconds(member) for member in members)}

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -122,8 +123,14 @@ def code_of(*parts: Callable[..., Any] | ModuleType | Path) -> str:
             for file in files:
                 digest.update(file.name.encode() + b"\0" + file.read_bytes())
         else:
-            digest.update(inspect.getsource(part).encode())
+            digest.update(_source(part))
     return digest.hexdigest()[:16]
+
+
+@cache
+def _source(part: Callable[..., Any] | ModuleType) -> bytes:
+    """As it stood when it was first asked for: who edits a file while it runs changes no later cell's key."""
+    return inspect.getsource(part).encode()
 
 
 def content_of(paths: Sequence[Path]) -> str:

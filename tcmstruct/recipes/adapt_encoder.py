@@ -20,10 +20,9 @@ from tcmstruct.compression.rebuild import rebuild
 from tcmstruct.errors import InputRefused, ModelError, UsageError
 from tcmstruct.model.checkpoint import save_tagger
 from tcmstruct.recipes.own_run import RunFolder, Told, fingerprints, write_json
-from tcmstruct.recipes.suggestion_states import refuse_unsafe
 from tcmstruct.recipes.unlabelled_files import read_texts
 from tcmstruct.runtime.memory import peak_resident_bytes
-from tcmstruct.runtime.model_folder import DEFAULT_FOLDER, open_folder
+from tcmstruct.runtime.model_folder import DEFAULT_FOLDER, open_folder, refuse_unsafe
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.text.lexicon import Lexicon
 from tcmstruct.training.pretraining import HEAD, Replay, masked_loss, pretrain

@@ -41,9 +41,10 @@ from tcmstruct.model.checkpoint import load_config
 from tcmstruct.model.config import EncoderConfig, ModelConfig
 from tcmstruct.model.outcome import OutcomeNet
 from tcmstruct.recipes.distil import recombined
-from tcmstruct.recipes.suggestion_states import Corpus, make_task, read_corpus, refuse_unsafe
+from tcmstruct.recipes.suggestion_states import Corpus, make_task, read_corpus
 from tcmstruct.recipes.suggestion_train import LEAST_CASES, MAIN_TASKS
 from tcmstruct.runtime.memory import peak_resident_bytes
+from tcmstruct.runtime.model_folder import refuse_unsafe
 from tcmstruct.text.characters import CharacterTable
 from tcmstruct.training.cases import read_case_books
 from tcmstruct.training.loop import LoopConfig, fit
@@ -111,10 +112,6 @@ class Study:
         self.tune = np.nonzero(known & (self.corpus.folds == TUNE_FOLD))[0]
         self.train = np.nonzero(known & ~np.isin(self.corpus.folds, (TEST_FOLD, TUNE_FOLD)))[0]
         check_outcomes(self.truth[self.train], data.name)
-
-    @property
-    def teacher_names(self) -> list[str]:
-        return [*(start.name for start in self.starts), TERMS]
 
     @cached_property
     def unlabelled(self) -> list[str]:
@@ -211,7 +208,7 @@ class Study:
 
         def make() -> OutcomeNet:
             net = pruned_tagger(whole, kept)
-            refit_tagger(net, whole, _Text(first[0].ids))
+            refit_tagger(net, whole, first[0])
             return net
 
         loop = LoopConfig(s.pruned_characters, learning_rate=s.student_rate / 2, weight_decay=0.02, seed=seed)
@@ -255,12 +252,6 @@ class Study:
         save_file(net.state_dict(), place / "weights.safetensors")
         print(f"{name}: {spent['processor_seconds']:,} s of processor time, {spent['peak_mib']:,} MiB", file=sys.stderr, flush=True)
         return net.eval()
-
-
-@dataclass
-class _Text:
-    ids: torch.Tensor
-    lexicon: None = None
 
 
 class _Narrow(nn.Module):

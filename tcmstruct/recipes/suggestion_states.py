@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tcmstruct.errors import ModelError
 from tcmstruct.runtime.clause_states import RecordStates, Spans, states_of
 from tcmstruct.runtime.mentions import Calibration, MentionReader
-from tcmstruct.runtime.model_folder import open_folder
+from tcmstruct.runtime.model_folder import open_folder, refuse_unsafe
 from tcmstruct.runtime.tagger import OnnxTagger
 from tcmstruct.text.clauses import clauses
 from tcmstruct.training.case_labels import Label, Normaliser, label_cases
@@ -31,8 +30,6 @@ N_FOLDS = 5
 NO_TONGUE = "no tongue"
 MOST_BOOKS = 2500
 """Case books that are read, by the hash of their text; more change the specialty's figures little and take hours of a slow machine."""
-UNSAFE = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
-"""Kinds of files that may run code when they are read."""
 
 
 @dataclass
@@ -162,17 +159,6 @@ def _starts(arrays: Iterable[np.ndarray]) -> np.ndarray:
     return np.cumsum([len(array) for array in arrays])[:-1]
 
 
-def refuse_unsafe(folder: Path) -> None:
-    """
-    Raises:
-        ModelError: the folder holds weights in a form that may run code (`model_unsafe_file`).
-    """
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in UNSAFE:
-            raise ModelError(f"{path.name} is of a kind that is never loaded", where=folder.name, code="model_unsafe_file",
-                             hint="weights are .safetensors and .onnx; take the file away")
-
-
 def _digest(parts: Sequence[str]) -> str:
     found = hashlib.sha256()
     for part in parts:
@@ -184,4 +170,4 @@ def _tell(name: str, done: int, of: int, began: float) -> None:
     print(f"{name}: {done:,} of {of:,} records read, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
-__all__ = ["MODES", "NO_TONGUE", "N_FOLDS", "Corpus", "StateStore", "Task", "make_task", "read_corpus", "refuse_unsafe"]
+__all__ = ["MODES", "NO_TONGUE", "N_FOLDS", "Corpus", "StateStore", "Task", "make_task", "read_corpus"]

@@ -21,12 +21,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tcmstruct.errors import ModelError
-from tcmstruct.runtime.model_folder import ModelFolder
+from tcmstruct.runtime.model_folder import UNSAFE_SUFFIXES, ModelFolder, refuse_unsafe
 from tcmstruct.runtime.tensor_file import read_tensors
 
 MANIFEST, WEIGHTS = "adapter.json", "adapter.safetensors"
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")
-"""Ends of names of files that may hold a program; none of them is ever opened."""
 
 _MAX_MANIFEST_BYTES = 4 << 20
 TRAINING = ".training"
@@ -169,14 +167,8 @@ def base_fingerprint(folder: ModelFolder) -> str:
 
 
 def refuse_pickles(folder: Path) -> None:
-    """
-    Raises:
-        ModelError: the folder holds a file that may be a pickled program, whether or not anything would open it.
-    """
-    for place in sorted(folder.rglob("*")):
-        if place.name.lower().endswith(PICKLES):
-            raise ModelError(f"{place.name} is of a kind that is never loaded: it can run a program", where=folder.name,
-                             code="adapter_unsafe_file", hint="ask for safetensors, and take this file out")
+    """As `refuse_unsafe`, of an adapter's folder or its base's: arrays of numpy may hold a program too."""
+    refuse_unsafe(folder, (*UNSAFE_SUFFIXES, ".npy", ".npz"), "adapter_unsafe_file")
 
 
 def _manifest(folder: Path) -> tuple[Manifest, bytes]:

@@ -25,6 +25,20 @@ from tcmstruct.errors import ModelError
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[1] / "models" / "default"
 ALLOWED_SUFFIXES = (".onnx", ".json", ".txt", ".tsv", ".md", ".safetensors")
+UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
+"""Ends of names of files that may hold a program; none of them is ever opened."""
+
+
+def refuse_unsafe(folder: Path, suffixes: Sequence[str] = UNSAFE_SUFFIXES, code: str = "model_unsafe_file") -> None:
+    """Looks through a folder of weights that has no manifest.
+
+    Raises:
+        ModelError: it holds a file that may be a pickled program, whether or not anything would open it.
+    """
+    for place in sorted(folder.rglob("*")):
+        if place.name.lower().endswith(tuple(suffixes)):
+            raise ModelError(f"{place.name} is of a kind that is never loaded: it can run a program", where=folder.name, code=code,
+                             hint="ask for safetensors, and take this file out")
 
 
 @dataclass(frozen=True)
@@ -101,7 +115,7 @@ def open_folder(path: Path | None = None, needed: Sequence[str] = TEXT_FILES) ->
     manifest_path = folder / "manifest.json"
     if not manifest_path.is_file():
         raise ModelError("manifest.json is missing", where=str(folder), code="model_missing",
-                         hint="reinstall the package, or give a folder written by `tcmstruct export`")
+                         hint="reinstall the package, or give a folder that `tcmstruct train` wrote")
     try:
         files = json.loads(manifest_path.read_text(encoding="utf-8"))["files"]
     except (ValueError, KeyError, TypeError) as error:

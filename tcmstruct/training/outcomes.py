@@ -24,11 +24,12 @@ WINDOW_CHARS = 400
 
 @dataclass
 class OutcomeBatch:
-    """ids (W, T), owner (W,) the record of a window, targets (R, L) with NaN where not known."""
+    """ids (W, T), owner (W,) the record of a window, targets (R, L) with NaN where not known; there is no lexicon channel."""
 
     ids: Tensor
     owner: Tensor
     targets: Tensor
+    lexicon: None = None
 
     @property
     def n_characters(self) -> int:

@@ -1,11 +1,15 @@
 """The figures of `benchmarks.adaptation` and `benchmarks.distil_sizes`, on counts made up here."""
 
+import importlib
+
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the benchmarks train with torch")
 from benchmarks.adaptation import difference_table, f1, interval
 from benchmarks.adaptation_rows import parted
+from benchmarks.mention_counts import mention_counts
+from benchmarks.paper.store import code_of
 
 
 def result(counts, seconds=60):
@@ -33,3 +37,21 @@ def test_the_table_names_what_is_compared_with_what():
 def test_what_is_held_out_is_not_learnt_from():
     learnt, held = parted([str(i) for i in range(45)])
     assert held == ["0", "20", "40"] and not set(learnt) & set(held) and len(learnt) == 42
+
+
+def test_a_mention_counts_where_type_place_and_status_are_right():
+    gold = {"text": "咳嗽，无发热", "entities": [{"type": "症状", "start": 0, "end": 2, "status": "有"},
+                                        {"type": "症状", "start": 4, "end": 6, "status": "无"}]}
+    told = [{"type": "症状", "start": 0, "end": 2, "status": "有", "confidence": 0.9},
+            {"type": "症状", "start": 4, "end": 6, "status": "有"}]
+    assert mention_counts([gold, {"text": "", "entities": []}], lambda text: told if text else []) == [[1, 2, 2], [0, 0, 0]]
+
+
+def test_who_edits_the_code_while_it_runs_moves_no_cell(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "measured_here.py"
+    file.write_text("def measure():\n    return 1\n")
+    module = importlib.import_module("measured_here")
+    before = code_of(module, module.measure)
+    file.write_text("# moved\n\n\ndef measure():\n    return 2\n")
+    assert code_of(module, module.measure) == before

@@ -51,13 +51,16 @@ def test_the_graph_of_the_pruned_student_says_what_the_student_says(study):
         assert np.abs(sums[0] / counts[0] - said).max() < near
 
 
-def test_a_record_in_two_windows_is_the_mean_of_both(study):
+def test_the_score_of_a_record_is_the_mean_over_the_characters_of_its_windows(study):
     net = study.student(0)
-    ids = study.table.encode("咳嗽三天，" * 30)
-    whole, parts = (torch.tensor(rows) for rows in ([ids.tolist()], [ids[:75].tolist(), ids[75:].tolist()]))
+    windows = [study.table.encode(text).tolist() for text in ("咳嗽三天，" * 15, "痰黄")]
+    padded = torch.tensor([windows[0], windows[1] + [0] * (len(windows[0]) - 2)])
     with torch.inference_mode():
-        one, two = net.of_records(whole, torch.tensor([0]), 1), net.of_records(parts, torch.tensor([0, 0]), 1)
-    assert torch.allclose(one, two, atol=0.2) and not torch.equal(one, two)  # what changes is the context at the cut
+        (together,) = net.of_records(padded, torch.tensor([0, 0]), 1)
+        alone = [net.of_records(torch.tensor([window]), torch.tensor([0]), 1)[0] for window in windows]
+    n = [len(window) for window in windows]
+    assert torch.allclose(together, (n[0] * alone[0] + n[1] * alone[1]) / sum(n), atol=1e-5)
+    assert not torch.allclose(alone[0], alone[1], atol=1e-2)
 
 
 def test_what_is_refused(study, tmp_path, monkeypatch):
