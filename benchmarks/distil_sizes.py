@@ -3,9 +3,9 @@
     python -m benchmarks.distil_sizes --data DIR --teachers T1 T2 --encoder RUN/adapted --work runs/sizes [--weights 0.7 0.3]
 
 Teachers are the second teachers of `recipes.build`, `--encoder` its first step: the student of the teachers' own shape begins as that
-encoder, the smaller ones at random (with the guide's character rows). All learn from the same soft targets (`soft`), the smaller the
-longer: about as many minutes each. `--shipped` names a checkpoint of the shipped shape to stand beside them. Cells are kept in `--work`.
-Prints Markdown, and no record text.
+encoder, the one with half of the first teacher's layers as every second of them, the smaller ones at random (with the guide's character
+rows). All learn from the same soft targets (`soft`), the smaller the longer: about as many minutes each. `--shipped` names a checkpoint of
+the shipped shape to stand beside them. Cells are kept in `--work`. Prints Markdown, and no record text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import random
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from benchmarks.paper.figures import markdown
 from benchmarks.paper.store import Cell, Store, code_of, content_of
 from tcmstruct.compression.export import to_onnx
 from tcmstruct.labels import READOUTS
-from tcmstruct.model.checkpoint import load_tagger, save_tagger
+from tcmstruct.model.checkpoint import load_config, load_tagger, save_tagger
 from tcmstruct.recipes.build import unlabelled_texts, up_to
 from tcmstruct.recipes.distil import DistilConfig, distil, prepare, recombined
 from tcmstruct.text.characters import CharacterTable
@@ -49,15 +49,23 @@ READOUT = {"gold": list(READOUTS["gold"])}
 
 @dataclass(frozen=True)
 class Plan:
-    """How a size is trained. Attributes: characters: in all. from_encoder: begins as the adapted encoder."""
+    """How a size is trained.
+
+    Attributes:
+        characters: in all.
+        from_encoder: begins as the adapted encoder.
+        start_every: k: begins as every k-th layer of the first teacher.
+    """
 
     characters: int
     rate: float
     seeds: int
     from_encoder: bool = False
+    start_every: int = 0
 
 
-PLANS: dict[str, Plan] = {"t3": Plan(2_500_000, 2e-3, 2), "t7": Plan(1_300_000, 1.5e-3, 1), "t14": Plan(700_000, 4e-4, 1, True)}
+PLANS: dict[str, Plan] = {"t3": Plan(2_500_000, 2e-3, 2), "t7": Plan(1_300_000, 1.5e-3, 1),
+                          "t8": Plan(1_400_000, 4e-4, 2, start_every=2), "t14": Plan(700_000, 4e-4, 1, True)}
 PUBLISHED = """
 Published, other data and tasks (Rohanian et al. 2023, English clinical text): students of 15 to 65 million parameters, 28,996 word
 pieces among them, "comparable" to BioBERT of 110 million. Not to be compared by number."""
@@ -73,9 +81,9 @@ class Sizes:
         self.dev = read_jsonl(arguments.data / "gold" / "dev.jsonl")
 
     def config(self, shape: Any, plan: Plan | None, seed: int = 0, start: Path | None = None) -> DistilConfig:
-        length, rate = (1, 1e-3) if plan is None else (plan.characters, plan.rate)
+        length, rate, every = (1, 1e-3, 0) if plan is None else (plan.characters, plan.rate, plan.start_every)
         return DistilConfig(shape, LoopConfig(length, learning_rate=rate, weight_decay=0.02, seed=seed), {"gold": 1.0}, temperature=1.5,
-                            chars_per_batch=2400, repeats={"gold": 3}, weights=self.a.weights, start=start)
+                            chars_per_batch=2400, repeats={"gold": 3}, weights=self.a.weights, start_every=every, start=start)
 
     @cached_property
     def examples(self) -> list[Example]:
@@ -90,6 +98,8 @@ class Sizes:
     def student(self, name: str, plan: Plan, seed: int) -> dict[str, Any]:
         shape = load_sizes()[name].shape(len(self.table), READOUT, lexicon_features=self.lexicon.n_features, dropout=0.0)
         out, start = self.a.work / f"{name}-{seed}", None
+        if plan.start_every:  # the teacher's widths, to the epsilon
+            shape = replace(shape, encoder=replace(load_config(self.a.teachers[0]).encoder, n_layers=shape.encoder.n_layers))
         torch.manual_seed(seed)
         if plan.from_encoder:
             start = self.a.work / f"{name}-start"
