@@ -4,8 +4,9 @@
 
 Teachers are the second teachers of `recipes.build`, `--encoder` its first step: the student of the teachers' own shape begins as that
 encoder, the one with half of the first teacher's layers as every second of them, the smaller ones at random (with the guide's character
-rows). All learn from the same soft targets (`soft`), the smaller the longer: about as many minutes each. `--shipped` names a checkpoint of
-the shipped shape to stand beside them. Cells are kept in `--work`. Prints Markdown, and no record text.
+rows). All learn from the same texts, the smaller the longer: about as many minutes each. The rows with the name of a recipe learn the
+first teacher's layers too; the others the soft targets alone. `--shipped` names a checkpoint of the shipped shape to stand beside them.
+Cells are kept in `--work`. Prints Markdown, and no record text.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from tcmstruct.text.characters import CharacterTable
 from tcmstruct.text.lexicon import Lexicon
 from tcmstruct.training import distillation, loop
 from tcmstruct.training.data import Example, read_jsonl
+from tcmstruct.training.distillation import ObjectiveName
 from tcmstruct.training.loop import LoopConfig
 from tcmstruct.training.sizes import load_sizes
 from tcmstruct.training.tagging import LabelledSet, predict_entities
@@ -49,23 +51,33 @@ READOUT = {"gold": list(READOUTS["gold"])}
 
 @dataclass(frozen=True)
 class Plan:
-    """How a size is trained.
+    """How a student is trained.
 
     Attributes:
+        size: of `sizes.toml`.
         characters: in all.
         from_encoder: begins as the adapted encoder.
         start_every: k: begins as every k-th layer of the first teacher.
+        objective: see docs/distillation.md.
     """
 
+    size: str
     characters: int
     rate: float
-    seeds: int
+    seeds: int = 1
     from_encoder: bool = False
     start_every: int = 0
+    objective: ObjectiveName = "soft"
 
 
-PLANS: dict[str, Plan] = {"t3": Plan(2_500_000, 2e-3, 2), "t7": Plan(1_300_000, 1.5e-3, 1),
-                          "t8": Plan(1_400_000, 4e-4, 2, start_every=2), "t14": Plan(700_000, 4e-4, 1, True)}
+PLANS: dict[str, Plan] = {
+    "t3": Plan("t3", 2_500_000, 2e-3, seeds=2),
+    "t7": Plan("t7", 1_300_000, 1.5e-3),
+    "t8": Plan("t8", 1_400_000, 4e-4, seeds=2, start_every=2),
+    **{f"t8, `{objective}`": Plan("t8", characters, 4e-4, start_every=2, objective=objective)
+       for objective, characters in (("pkd", 550_000), ("distilclinical", 350_000), ("tinyclinical", 400_000))},
+    "t14": Plan("t14", 700_000, 4e-4, from_encoder=True),
+}
 PUBLISHED = """
 Published, other data and tasks (Rohanian et al. 2023, English clinical text): students of 15 to 65 million parameters, 28,996 word
 pieces among them, "comparable" to BioBERT of 110 million. Not to be compared by number."""
@@ -80,10 +92,11 @@ class Sizes:
         self.lexicon = Lexicon.from_terms(load_terms())
         self.dev = read_jsonl(arguments.data / "gold" / "dev.jsonl")
 
-    def config(self, shape: Any, plan: Plan | None, seed: int = 0, start: Path | None = None) -> DistilConfig:
-        length, rate, every = (1, 1e-3, 0) if plan is None else (plan.characters, plan.rate, plan.start_every)
-        return DistilConfig(shape, LoopConfig(length, learning_rate=rate, weight_decay=0.02, seed=seed), {"gold": 1.0}, temperature=1.5,
-                            chars_per_batch=2400, repeats={"gold": 3}, weights=self.a.weights, start_every=every, start=start)
+    def config(self, shape: Any, plan: Plan, seed: int = 0, start: Path | None = None) -> DistilConfig:
+        soft = plan.objective == "soft"  # the others' constants are their papers'
+        return DistilConfig(shape, LoopConfig(plan.characters, learning_rate=plan.rate, weight_decay=0.02, seed=seed), {"gold": 1.0},
+                            temperature=1.5 if soft else None, chars_per_batch=2400, repeats={"gold": 3}, objective=plan.objective,
+                            weights=self.a.weights, start_every=plan.start_every, start=start)
 
     @cached_property
     def examples(self) -> list[Example]:
@@ -91,13 +104,14 @@ class Sizes:
         rng = random.Random(5)
         texts = (recombined([r["text"] for r in gold if r["source"] == "tcmchat"], 250, rng)
                  + recombined([r["text"] for r in gold if r["source"] != "tcmchat"], 250, rng) + up_to(books, 150_000))
-        shape = load_sizes()["t3"].shape(len(self.table), READOUT)
+        any_plan = next(iter(PLANS.values()))  # what is asked of the teachers is the same for all
+        shape = load_sizes()[any_plan.size].shape(len(self.table), READOUT)
         sets = [LabelledSet(self.a.data / "gold" / "train.jsonl", "gold")]
-        return prepare(self.a.teachers, sets, texts, self.table, self.config(shape, None), self.lexicon)
+        return prepare(self.a.teachers, sets, texts, self.table, self.config(shape, any_plan), self.lexicon)
 
     def student(self, name: str, plan: Plan, seed: int) -> dict[str, Any]:
-        shape = load_sizes()[name].shape(len(self.table), READOUT, lexicon_features=self.lexicon.n_features, dropout=0.0)
-        out, start = self.a.work / f"{name}-{seed}", None
+        shape = load_sizes()[plan.size].shape(len(self.table), READOUT, lexicon_features=self.lexicon.n_features, dropout=0.0)
+        out, start = self.a.work / f"{name.replace(', ', '-').replace('`', '')}-{seed}", None
         if plan.start_every:  # the teacher's widths, to the epsilon
             shape = replace(shape, encoder=replace(load_config(self.a.teachers[0]).encoder, n_layers=shape.encoder.n_layers))
         torch.manual_seed(seed)
@@ -105,8 +119,9 @@ class Sizes:
             start = self.a.work / f"{name}-start"
             save_tagger(load_tagger(self.a.encoder, readouts=READOUT, lexicon_features=self.lexicon.n_features, dropout=0.0), self.table,
                         start)
+        examples = list(self.examples)
         began = time.process_time()
-        distil(self.a.teachers, out, self.config(shape, plan, seed, start), [], [], self.lexicon, examples=list(self.examples))
+        distil(self.a.teachers, out, self.config(shape, plan, seed, start), [], [], self.lexicon, examples=examples)
         return {**self.measured(load_tagger(out).eval()), "minutes": (time.process_time() - began) / 60}
 
     def measured(self, model: Any) -> dict[str, Any]:
