@@ -1,17 +1,11 @@
 """XLSX as rows, sheet by sheet, in memory that does not grow with the workbook.
 
-A workbook keeps its texts in a part of their own (`sharedStrings.xml`). Programs that hold that part in memory need three
-times the file's size and more; here the texts are laid on an unnamed temporary file once they are more than a few
-megabytes, and only as far as the rows have come. The format is ECMA-376 (ISO/IEC 29500) part 1, 18.3, 18.4 and 18.8.
+Its texts are laid aside by `xlsx_strings`. The format is ECMA-376 (ISO/IEC 29500) part 1, 18.3 and 18.8.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
-from array import array
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, time, timedelta
@@ -20,7 +14,8 @@ from typing import Any
 from tcmstruct.emr.officexml import PARSE_ERRORS, PartParser, fault_kind, parse_small
 from tcmstruct.emr.rows import MAX_ROW_CHARS, Fault
 from tcmstruct.emr.source import FileFacts, Given, Table
-from tcmstruct.emr.zipparts import Part, PartBroken, Parts, bomb
+from tcmstruct.emr.xlsx_strings import SharedStrings, unescape
+from tcmstruct.emr.zipparts import Part, PartBroken, Parts
 from tcmstruct.errors import InputRefused
 
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
@@ -28,13 +23,9 @@ _WIDEST_ROW = 1_024
 """Columns beyond which a cell makes its row ragged: a stray cell at the far right must not cost 16,384 cells a row."""
 MOST_CELLS = MAX_ROWS * _WIDEST_ROW
 """Of a stated extent: as many rows as a sheet can have, each as wide as a row is read."""
-_MAX_STRINGS = 8_000_000
-_IN_MEMORY = 16 * 1024**2
-_BLOCK, _BLOCKS = 1 << 16, 64
 
 _SHEET = re.compile(r"xl/worksheets/[^/]+\.xml", re.I)
 _EXTENT = re.compile(rb"<(?:\w+:)?dimension\s[^<>]*?\bref\s*=\s*[\"'][A-Za-z]{1,3}\d{1,7}:([A-Za-z]{1,3})(\d{1,7})[\"']")
-_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _QUOTED = re.compile(r'"[^"]*"|\\.|\[(?!h+\]|m+\]|s+\])[^\]]*\]|_.|\*.', re.I)
 _DATE_MARK = re.compile(r"[dmyhs年月日]", re.I)
 _DATE_IDS = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
@@ -142,7 +133,7 @@ class _Book:
         if styles:
             self._read_styles(parts, styles)
         strings = parts.find("xl/sharedStrings.xml")
-        self.strings = _Strings(parts, strings, label)
+        self.strings = SharedStrings(parts, strings, label)
 
     def _read_styles(self, parts: Parts, part: Part) -> None:
         own: dict[str, bool] = {}
@@ -169,93 +160,6 @@ def _is_date_code(code: str) -> bool:
     """Whether a number format shows a date or a time: `yyyy"年"m"月"`, `[h]:mm`, but not `0.00_);[Red]`."""
     first = _QUOTED.sub("", code[:1024].partition(";")[0])
     return "general" not in first.lower() and _DATE_MARK.search(first) is not None
-
-
-class _Strings:
-    """The shared texts, read as far as they are asked for and laid aside on an unnamed file (mode 0600)."""
-
-    def __init__(self, parts: Parts, part: Part | None, label: str) -> None:
-        self._label = label
-        self._pieces = parts.stream(part) if part else iter(())
-        self._ends = array("Q")
-        self._kept: bytearray | None = bytearray()
-        self._file: Any = None
-        self._written = 0
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._text: list[str] = []
-        self._phonetic = 0
-        self._chars = 0
-        self._parser: PartParser | None = PartParser(self._start, self._end)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def _start(self, name: str, _: dict[str, str]) -> None:
-        if name == "si":
-            self._text, self._chars = [], 0
-        elif name == "rPh":
-            self._phonetic += 1
-        elif name == "t" and not self._phonetic and self._parser:
-            self._parser.listen(self._add)
-
-    def _add(self, text: str) -> None:
-        self._chars += len(text)
-        if self._chars <= MAX_ROW_CHARS:
-            self._text.append(text)
-
-    def _end(self, name: str) -> None:
-        if name == "t" and self._parser:
-            self._parser.listen(None)
-        elif name == "rPh":
-            self._phonetic -= 1
-        elif name == "si":
-            self._keep(_unescape("".join(self._text)).encode("utf-8", "surrogatepass"))
-
-    def _keep(self, data: bytes) -> None:
-        if len(self._ends) >= _MAX_STRINGS:
-            raise bomb(self._label, f"more than {_MAX_STRINGS:,} different texts")
-        if self._kept is None:
-            self._file.write(data)
-        else:
-            self._kept += data
-            if len(self._kept) > _IN_MEMORY:
-                self._file = tempfile.TemporaryFile(prefix="tcmstruct-")  # noqa: SIM115 (closed by close())
-                self._file.write(self._kept)
-                self._kept = None
-        self._written += len(data)
-        self._ends.append(self._written)
-
-    def get(self, index: int) -> str | None:
-        """The text of a number; None where there is none, because the part broke off or the number is wrong."""
-        while index >= len(self._ends) and self._parser is not None:
-            try:
-                piece = next(self._pieces, b"")
-                self._parser.feed(piece)
-                if not piece:
-                    self._parser = None
-            except PARSE_ERRORS:
-                self._parser = None
-            if self._file is not None:
-                self._file.flush()
-        if not 0 <= index < len(self._ends):
-            return None
-        start, end = self._ends[index - 1] if index else 0, self._ends[index]
-        data = self._kept[start:end] if self._kept is not None else self._on_disk(start, end)
-        return data.decode("utf-8", "surrogatepass")
-
-    def _on_disk(self, start: int, end: int) -> bytes:
-        number, at = divmod(start, _BLOCK)
-        if at + end - start > _BLOCK:
-            return os.pread(self._file.fileno(), end - start, start)
-        block = self._blocks.get(number)
-        if block is None or len(block) < at + end - start:
-            block = self._blocks[number] = os.pread(self._file.fileno(), _BLOCK, number * _BLOCK)
-            if len(self._blocks) > _BLOCKS:
-                self._blocks.popitem(last=False)
-        else:
-            self._blocks.move_to_end(number)
-        return block[at : at + end - start]
 
 
 class _Missing(Exception):
@@ -373,7 +277,7 @@ class _Sheet:
                 except ValueError:
                     return raw
             case _:
-                return _unescape(raw)
+                return unescape(raw)
 
     def _number(self, raw: str) -> Any:
         try:
@@ -421,8 +325,3 @@ def _sheet_rows(parts: Parts, part: Part, book: _Book, facts: FileFacts, label: 
             raise _invalid(label, f"a sheet is damaged ({fault})")
         facts.note("cut_short")
         yield sheet.number + (not sheet.in_row), Fault("cut_short", fault)
-
-
-def _unescape(text: str) -> str:
-    """`_x000D_` → carriage return: how a workbook writes characters that XML cannot hold (ECMA-376 ST_Xstring)."""
-    return _ESCAPE.sub(lambda m: chr(int(m[1], 16)), text) if "_x" in text else text

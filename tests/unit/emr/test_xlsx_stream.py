@@ -5,7 +5,7 @@ import openpyxl
 import pytest
 import xlsxwriter
 
-from tcmstruct.emr import xlsx
+from tcmstruct.emr import xlsx, xlsx_strings
 from tcmstruct.emr.rows import Fault
 from tcmstruct.emr.source import FileFacts, Given
 from tcmstruct.errors import InputRefused
@@ -95,8 +95,8 @@ def test_texts_on_disk_are_the_texts_in_memory(tmp_path, monkeypatch):
         sheet.write_row(i, 0, [text, texts[(i * 7) % 400], "女"])
     book.close()
     expected = read(path)[0]
-    monkeypatch.setattr(xlsx, "_IN_MEMORY", 1000)
-    monkeypatch.setattr(xlsx, "_BLOCKS", 2)
+    monkeypatch.setattr(xlsx_strings, "_IN_MEMORY", 1000)
+    monkeypatch.setattr(xlsx_strings, "_BLOCKS", 2)
     assert read(path)[0] == expected
     assert [row[0] for _, row in expected["Sheet1"]] == texts
 
