@@ -314,7 +314,7 @@ class Reader:
         elif sign is not None:
             status, forced, end = _STATUS[sign.status], True, sign.end
             if sign.shared:
-                self._said_of_the_list(status, start)
+                self._said_of_the_list(status, start, end)
         elif (self._negated and start >= self._negate_start and (yes_no or self._clause == self._negate_clause)
                 # in 无咯血、饮食一般 the list of denials ends where another thing is talked about
                 and (yes_no or chain is None or chain.start - self._negate_cue <= 1)
@@ -333,12 +333,13 @@ class Reader:
         self.found.append(candidate)
         self._clause_found.append(candidate)
 
-    def _said_of_the_list(self, status: str, start: int) -> None:
-        """A sign after a list is said of all that 、 joins directly to what begins at `start`."""
+    def _said_of_the_list(self, status: str, start: int, end: int) -> None:
+        """A sign after a list is said of all that 、 joins directly to what begins at `start`; `end` is where the sign ends, for it is
+        evidence of each of them."""
         for candidate in reversed(self._clause_found):
             if candidate.forced or self._text[candidate.end : start] != "、":
                 return
-            candidate.status, candidate.forced, start = status, True, candidate.start
+            candidate.status, candidate.forced, candidate.end, start = status, True, end, candidate.start
 
     def _figure(self, field: int, start: int, end: int) -> None:
         """The figures after a number field's announcement; a range gives both of its ends."""

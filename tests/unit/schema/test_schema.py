@@ -103,6 +103,14 @@ def mention(text: str, words: str, status: str, confidence: float = 0.8) -> Ment
     return Mention("症状体征", start, start + len(words), status, confidence)
 
 
+@pytest.mark.parametrize(("text", "evidence"), [
+    ("无恶心、呕吐。", {"恶心": "无恶心", "呕吐": "无恶心、呕吐"}),
+    ("恶心、呕吐（-）。", {"恶心": "恶心、呕吐（-）", "呕吐": "呕吐（-）"}),
+])
+def test_the_evidence_of_what_is_denied_holds_the_denial(schema: Schema, text: str, evidence: dict[str, str]) -> None:
+    assert {name: value.evidence for name, value in schema.extract(text, []).items()} == evidence
+
+
 def test_a_mention_decides_the_status_and_the_confidence(schema: Schema) -> None:
     text = "患者曾有多次头痛，现仍咳嗽。"
     assert values(schema, text, [mention(text, "咳嗽", "有"), mention(text, "头痛", "既往")]) == {"咳嗽": "有"}
