@@ -106,7 +106,7 @@ def build(data: Path, e5: Path, work: Path, out: Path) -> Path:
 
     if missing("adapted"):
         pretrain(up_to([r["text"] for r in gold] + books, 1_575_000), work / "adapted", characters=CHARACTERS, start=e5, n_layers=6,
-              n_characters=1_500_000)
+                 n_characters=1_500_000, chars_per_batch=4096)
     if missing("teacher"):
         loop = LoopConfig(2_800_000, learning_rate=1e-3, encoder_learning_rate=2.5e-4, layer_decay=0.9, seed=1)
         train(work / "adapted", work / "teacher", TrainConfig(_sets(data, TEACHER_SETS), loop, max_chars=400, chars_per_batch=2400), dev)

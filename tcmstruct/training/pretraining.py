@@ -89,7 +89,7 @@ class Replay:
 
 
 def pretrain(texts: Iterable[str], out: Path, *, characters: Path, start: Path | ModelConfig, n_layers: int = 6,
-             n_characters: int = 1_500_000, max_chars: int = 255, chars_per_batch: int = 4096, learning_rate: float = 4e-4,
+             n_characters: int = 1_500_000, max_chars: int = 255, chars_per_batch: int = 1024, learning_rate: float = 4e-4,
              mask_rate: float = 0.3, seed: int = 0, replay: Replay | None = None, grow: int = 0, terms: Lexicon | None = None,
              told: Callable[[Progress], None] = lambda progress: None, say: Callable[[str], None] = print) -> Progress:
     """Trains on `texts` and writes a checkpoint folder to `out`, its head for masked words (`HEAD`) beside it.
@@ -99,6 +99,7 @@ def pretrain(texts: Iterable[str], out: Path, *, characters: Path, start: Path |
             characters and its head, if it has one, are taken instead of `characters` and a fresh head.
         n_characters: characters to train on, those of the replay among them.
         max_chars: window length in characters.
+        chars_per_batch: small, for the number of steps is what counts where text is short (docs/results.md).
         replay: what is read again beside the texts.
         grow: least number of times that a character outside the table stands in the texts to get a row; 0 grows nothing.
         terms: are masked as a whole, as words are.
