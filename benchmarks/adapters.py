@@ -134,9 +134,9 @@ def ways_table(run: Run) -> str:
         table.append([way, f"{found['bytes'] / 1024:,.0f}", f"{found['start_ms']:.0f}", f"{found['held_mb']:.0f}",
                       f"{found['ms_one']:.2f}", f"{found['ms_batched']:.2f}", f"{found['mean_away']:.4f}", f"{found['most_away']:.3f}",
                       f"{found['tags_changed']:.3%}"])
-    return markdown(table) + ("\n\nShipped int8 model, one thread, processor time; rank 8 with drawn numbers. The first two ways load "
-                              "one graph for all hospitals, the others one for each. Scores of the clinical readout against torch in "
-                              "fp32.")
+    return markdown(table) + ("\n\nShipped int8 model, one thread, processor time; rank 8 with drawn numbers. `inputs` and `.onnx_adapter` "
+                              "load one graph for all hospitals, a fused way one for each. Scores of the clinical readout against torch "
+                              "in fp32.")
 
 
 TABLES: dict[str, Callable[[Run], str]] = {"rows": rows_table, "department": department_table, "ways": ways_table}
