@@ -87,12 +87,16 @@ def _family_table(run: Run, name: str, kind: type[Family]) -> str:
 
     results = {row: [run.cell("rows", row, name, seed, TRAINING, partial(measure, shape, seed)) for seed in range(run.seeds)]
                for row, shape in ROWS.items()}
-    table = [[f"{name}: {kind.metric}", "score", "95 %", "− head only", "95 %", "trained, share of the base", "seeds"]]
+    against = ("head only", "LoRA")
+    table = [[f"{name}: {kind.metric}", "score", "95 %", *(cell for row in against for cell in (f"− {row}", "95 %")),
+              "trained, share of the base", "seeds"]]
     for row, found in results.items():
         score = interval(kind, found, run.n_boot)
-        gain = None if row == "head only" else interval(kind, found, run.n_boot, results["head only"])
-        table.append([row, _percent(score[0]), _span(score), *(("", "") if gain is None else (_signed(gain[0]), _span(gain))),
-                      f"{found[0]['n_trained'] / found[0]['n_base']:.2%}", str(len(found))])
+        line = [row, _percent(score[0]), _span(score)]
+        for other in against:
+            gain = interval(kind, found, run.n_boot, results[other])
+            line += ["", ""] if row == other else [_signed(gain[0]), _span(gain)]
+        table.append([*line, f"{found[0]['n_trained'] / found[0]['n_base']:.2%}", str(len(found))])
     return markdown(table)
 
 
