@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -46,10 +46,13 @@ class Run:
     quick: bool
     seeds: int
     encoder: Path | None
+    families: tuple[str, ...] = tuple(FAMILIES)
+    domain_rate: float | None = None
 
     @property
     def settings(self) -> Settings:
-        return QUICK if self.quick else FULL
+        settings = QUICK if self.quick else FULL
+        return settings if self.domain_rate is None else replace(settings, domain_rate=self.domain_rate)
 
     @property
     def n_boot(self) -> int:
@@ -67,8 +70,8 @@ class Run:
 
 
 def rows_table(run: Run) -> str:
-    """Clinical LLaMA-LoRA's rows, for both families."""
-    return "\n\n".join(_family_table(run, name, kind) for name, kind in FAMILIES.items()) + _ROWS_NOTE
+    """Clinical LLaMA-LoRA's rows, for each family."""
+    return "\n\n".join(_family_table(run, name, FAMILIES[name]) for name in run.families) + _ROWS_NOTE
 
 
 _ROWS_NOTE = """
@@ -166,12 +169,15 @@ def main() -> None:
     parser.add_argument("--tables", default=",".join(TABLES))
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--encoder", type=Path, help="of the rows, in place of one that is pre-trained here")
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="of the rows")
+    parser.add_argument("--domain-rate", type=float, help=f"of the rows' first step, in place of {FULL.domain_rate:g}")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     machine = describe_machine()
     store = Store(arguments.work, {"date": machine["date"], "commit": machine["commit"]})
-    run = Run(arguments.data, arguments.work, store, arguments.quick, arguments.seeds or (1 if arguments.quick else 3), arguments.encoder)
+    run = Run(arguments.data, arguments.work, store, arguments.quick, arguments.seeds or (1 if arguments.quick else 3), arguments.encoder,
+              tuple(arguments.families), arguments.domain_rate)
     print(describe_line(machine) + ("\n\nQUICK: small bases, few seeds; no conclusion." if run.quick else ""), flush=True)
     for name in arguments.tables.split(","):
         print(f"\n## {name}\n\n{TABLES[name](run)}", flush=True)
